@@ -21,16 +21,22 @@ const interfaces = ["eth0", "net1", "net2"];
 export async function startPod(commands: string): Promise<Netns> {
   const pod = await Netns.create();
   try {
-    const links = interfaces.map(
+    // One process of `ip` for all of it: a test takes half as long.
+    const batch = interfaces.map(
       (name, n) =>
-        `ip link add ${name} type veth peer name peer${n}
-         ip link set ${name} addrgenmode none; ip link set peer${n} addrgenmode none
-         ip link set ${name} up; ip link set peer${n} up
-         ip addr add 10.${n}.0.2/24 dev ${name}; ip addr add fd0${n}::2/64 dev ${name} nodad
-         ip addr add fe80::${n + 2}/64 dev ${name} nodad`,
+        `link add ${name} type veth peer name peer${n}
+link set ${name} addrgenmode none
+link set peer${n} addrgenmode none
+link set ${name} up
+link set peer${n} up
+addr add 10.${n}.0.2/24 dev ${name}
+addr add fd0${n}::2/64 dev ${name} nodad
+addr add fe80::${n + 2}/64 dev ${name} nodad
+`,
     );
-    const policy = "ip route add default via 10.2.0.1 dev net2 table 100";
-    await pod.run("sh", "-ec", [...links, policy, commands].join("\n"));
+    const policy = "route add default via 10.2.0.1 dev net2 table 100";
+    const script = `ip -batch - <<END\n${batch.join("")}${policy}\nEND\n${commands}`;
+    await pod.run("sh", "-ec", script);
     return pod;
   } catch (error) {
     await pod.remove();

@@ -20,50 +20,68 @@ export interface KeyPair {
   keyFile: string;
 }
 
-export interface Certs {
-  ca: KeyPair;
+/** What few tests need is made when it is asked for. */
+export class Certs {
+  readonly #directory: string;
+  readonly ca: KeyPair;
   /** For 127.0.0.1, ::1 and localhost. */
-  server: KeyPair;
+  readonly server: KeyPair;
+  #namedServer: KeyPair | undefined;
+  #foreignCa: KeyPair | undefined;
+  #foreignServer: KeyPair | undefined;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.ca = authority(directory, "ca");
+    this.server = issue(directory, this.ca, "/CN=server", addresses);
+  }
+
   /** For the name `kubernetes.test` and no address. */
-  namedServer: KeyPair;
+  get namedServer(): KeyPair {
+    const name = "subjectAltName=DNS:kubernetes.test";
+    return (this.#namedServer ??= issue(
+      this.#directory,
+      this.ca,
+      "/CN=named",
+      name,
+    ));
+  }
+
+  get foreignCa(): KeyPair {
+    return (this.#foreignCa ??= authority(this.#directory, "foreign-ca"));
+  }
+
   /** A certificate of another authority, for the same addresses as `server`. */
-  foreignServer: KeyPair;
-  foreignCa: KeyPair;
+  get foreignServer(): KeyPair {
+    return (this.#foreignServer ??= issue(
+      this.#directory,
+      this.foreignCa,
+      "/CN=foreign",
+      addresses,
+    ));
+  }
+
   /** A client certificate: user name and groups, as Kubernetes reads them. */
-  client(user: string, groups?: readonly string[]): KeyPair;
+  client(user: string, groups: readonly string[] = []): KeyPair {
+    const subject = `${groups.map((group) => `/O=${group}`).join("")}/CN=${user}`;
+    return issue(this.#directory, this.ca, subject, clientAuth);
+  }
+
   /** The same, of the foreign authority. */
-  foreignClient(user: string): KeyPair;
+  foreignClient(user: string): KeyPair {
+    return issue(this.#directory, this.foreignCa, `/CN=${user}`, clientAuth);
+  }
 }
+
+const addresses = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost";
+const clientAuth = "extendedKeyUsage=clientAuth";
 
 /** The certificates of a directory; made at the first call of the process. Default: a temporary directory, see `removeCerts`. */
 export function makeCerts(directory = temporaryDirectory()): Certs {
   const known = made.get(directory);
   if (known) return known;
   mkdirSync(directory, { recursive: true });
-  const ca = authority(directory, "ca");
-  const foreignCa = authority(directory, "foreign-ca");
-  const addresses = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost";
-  const client = "extendedKeyUsage=clientAuth";
-  const certs: Certs = {
-    ca,
-    foreignCa,
-    server: issue(directory, ca, "/CN=server", addresses),
-    namedServer: issue(
-      directory,
-      ca,
-      "/CN=named",
-      "subjectAltName=DNS:kubernetes.test",
-    ),
-    foreignServer: issue(directory, foreignCa, "/CN=foreign", addresses),
-    client: (user, groups = []) =>
-      issue(
-        directory,
-        ca,
-        `${groups.map((g) => `/O=${g}`).join("")}/CN=${user}`,
-        client,
-      ),
-    foreignClient: (user) => issue(directory, foreignCa, `/CN=${user}`, client),
-  };
+  const certs = new Certs(directory);
   made.set(directory, certs);
   return certs;
 }

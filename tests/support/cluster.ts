@@ -15,12 +15,12 @@ export const defaultKey = "v1.multus-cni.io/default-network";
 export const statusKey = "k8s.v1.cni.cncf.io/network-status";
 
 /** With an address of its own, the bridge keeps it when a second pod comes: CHECK compares. */
-const plumbing = [
-  "add lan0 address 02:00:00:00:30:01 type bridge",
-  "add up0 type veth peer name up1",
-  "set up0 up",
-  "set up1 up",
-];
+const plumbing = `ip -batch - <<END
+link add lan0 address 02:00:00:00:30:01 type bridge
+link add up0 type veth peer name up1
+link set up0 up
+link set up1 up
+END`;
 
 export class Cluster implements AsyncDisposable {
   readonly node: Node;
@@ -35,8 +35,7 @@ export class Cluster implements AsyncDisposable {
   static async start(): Promise<Cluster> {
     const node = await startNode();
     const cluster = new Cluster(node, await startApiServer());
-    for (const link of plumbing)
-      await node.netns.run("ip", "link", ...link.split(" "));
+    await node.netns.run("sh", "-ec", plumbing);
     return cluster;
   }
 

@@ -46,7 +46,7 @@ export class Netns implements AsyncDisposable {
 
   /** Runs `ip` inside with these words; its stdout. */
   ip(words: string): Promise<string> {
-    return this.run("ip", ...words.split(" "));
+    return stdoutOf(["ip", "-n", this.name, ...words.split(" ")]);
   }
 
   /** All interfaces but the loopback, by name. */
