@@ -1,6 +1,6 @@
 /** `genie agent --events` (agent.md "Events"), by the compiled executable. */
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
@@ -149,5 +149,34 @@ describe("genie agent --events", () => {
     await cluster.del(pod);
     expect(await agent.end()).toBe(0);
     expect(eventsOf(api, "web")).toHaveLength(2);
+  }, 60_000);
+
+  test("the only network of a pod, but not the default one: an automatic choice, a logical network", async () => {
+    await using cluster = await Cluster.start();
+    const config = { automatic: { networks: ["weave"] } };
+    configure(cluster, config);
+    const { node, api } = cluster;
+    await using agent = new RunningAgent(node, "--no-cache", "--events");
+    const callsLog = join(node.dataDir, "calls.log");
+    await until(() => existsSync(callsLog), "the agent's calls.log");
+    api.logicalNetworks.put({
+      metadata: { namespace: "shop", name: "part" },
+      spec: { plugin: "weave", sub_subnet: "10.67.0.128/25" },
+    });
+    const automatic = { cni: "" };
+    const logical = { cni: "", networks: "part" };
+    await cluster.add(await makePod(node, api, "auto", automatic), { config });
+    await cluster.add(await makePod(node, api, "logical", logical), { config });
+    unlinkSync(join(node.binDir, "ptp"));
+    const failing = await makePod(node, api, "failing", automatic);
+    const { msg } = await cluster.refuse(failing, { config });
+    const added = (address: string) =>
+      `Normal AddedInterface: Add eth0 [${address}] from weave`;
+    await untilEvents(api, "auto", [added("10.67.0.2/24")]);
+    await untilEvents(api, "logical", [added("10.67.0.130/25")]);
+    await untilEvents(api, "failing", [
+      `Warning FailedAddingInterface: ${msg}`,
+    ]);
+    expect(await agent.end()).toBe(0);
   }, 60_000);
 });

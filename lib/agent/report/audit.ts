@@ -12,6 +12,7 @@ import { cut, quote } from "../../linux/text.ts";
 import { type TypedNames, typedNames } from "../../select/addition.ts";
 import { cniAnnotation } from "../../select/attachment.ts";
 import { isChoice } from "../../select/choice.ts";
+import type { GenieConfig } from "../../select/config.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import {
@@ -98,9 +99,14 @@ export async function auditPods(
   };
 }
 
-/** Whether its annotations ask for more than the default network. */
-export function asksForNetworks(pod: V1Pod): boolean {
-  return wantedOf(pod) !== "nothing";
+/** Whether its annotations ask for more than the default network, or for an automatic choice. */
+export function asksForNetworks(
+  pod: V1Pod,
+  { automatic }: Pick<GenieConfig, "automatic">,
+): boolean {
+  if (wantedOf(pod) !== "nothing") return true;
+  const cni = own(pod.metadata?.annotations, cniAnnotation);
+  return automatic !== undefined && cni !== undefined && !isChoice(cni);
 }
 
 /** "unknown": annotations that no ADD takes, or a choice that genie makes itself. */

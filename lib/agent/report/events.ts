@@ -6,6 +6,7 @@
 import { addressesOf } from "../../cni/result-query.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { requestedNetwork } from "../../select/addition.ts";
+import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
 import {
@@ -85,7 +86,7 @@ function failureOf(
   if (verb !== "ADD" || code === 0) return undefined;
   const slash = name.indexOf("/");
   const pod = agent.pods().get(name.slice(slash + 1), name.slice(0, slash));
-  if (!pod || !asksForNetworks(pod)) return undefined;
+  if (!pod || !asksForNetworks(pod, agent.context.config)) return undefined;
   return {
     subject: subjectOf(pod),
     type: "Warning",
@@ -155,7 +156,7 @@ async function lookAt(record: AttachmentRecord, agent: Agent): Promise<Seen> {
   const interfaces = new Map<string, string>();
   const all = record.attachments.filter(({ origin }) => origin !== "auxiliary");
   const [only, another] = all;
-  const isLone = !another && !only?.element && only?.definition === undefined;
+  const isLone = !another && (!only || isDefault(only));
   if (!record.pod) return { pod, interfaces, isLone: true };
   const { results } = await agent.context.records.readResults(record);
   for (const attachment of all) {
@@ -167,6 +168,12 @@ async function lookAt(record: AttachmentRecord, agent: Agent): Promise<Seen> {
     interfaces.set(ifname, `${ifname} [${ips}] from ${network}`);
   }
   return { pod, interfaces, isLone };
+}
+
+/** In a record before 0.2.0, which has no origins, any network of the node may be the default one. */
+function isDefault({ origin, element, definition }: Attachment): boolean {
+  const isOther = Boolean(element ?? definition);
+  return !isOther && (origin === undefined || origin === "default");
 }
 
 const reasons = {
