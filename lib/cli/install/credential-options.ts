@@ -45,7 +45,7 @@ export const credentialOptions = optionsOf({
   "--insecure-skip-tls-verify":
     "do not verify the certificate of --server: another server can impersonate it",
   "--service-account DIR":
-    "use the service account of the pod that runs install, even where the kubelet has a kubeconfig",
+    "use the service account in this directory, even where the kubelet has a kubeconfig",
 });
 
 /** Throws UsageError for contradicting options. */
