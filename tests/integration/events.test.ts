@@ -168,8 +168,8 @@ describe("genie agent --events", () => {
     await cluster.add(await makePod(node, api, "auto", automatic), { config });
     await cluster.add(await makePod(node, api, "logical", logical), { config });
     unlinkSync(join(node.binDir, "ptp"));
-    const failing = await makePod(node, api, "failing", automatic);
-    const { msg } = await cluster.refuse(failing, { config });
+    const refused = await makePod(node, api, "failing", automatic);
+    const { msg } = await cluster.refuse(refused, { config });
     const added = (address: string) =>
       `Normal AddedInterface: Add eth0 [${address}] from weave`;
     await untilEvents(api, "auto", [added("10.67.0.2/24")]);
