@@ -170,7 +170,7 @@ async function patch(
   api: OpenKube,
 ): Promise<"patched" | "gone"> {
   const kube = await api();
-  const uid = await uidOf(reference, pod, kube);
+  const uid = pod?.info?.uid ?? (await uidOf(reference, pod, kube));
   if (!uid) return "gone";
   return kube.patchPodStatus(reference.namespace, reference.name, {
     metadata: { uid, annotations },
@@ -186,7 +186,6 @@ async function uidOf(
   pod: AnnotatedPod | undefined,
   kube: Kube,
 ): Promise<string | undefined> {
-  if (pod?.info) return pod.info.uid;
   const { ApiError, fetchPod, isStaticPod } = await import("../kube/client.ts");
   // For a static pod the kubelet passes the hash of its file as UID.
   if (pod && reference.uid !== "" && !isStaticPod(pod.annotations))
@@ -205,7 +204,7 @@ async function annotationsOf(
   attachments: readonly Attachment[],
   results: readonly Result[],
 ): Promise<Record<string, string>> {
-  /** The device information of each interface that has a device. */
+  // The device information of each interface that has a device.
   const devices = new Map<string, object>();
   for (const { device, ifname, capabilityArgs } of attachments) {
     if (!device) continue;

@@ -155,13 +155,23 @@ async function attachmentsOf(
   definitions: Definitions | undefined,
 ): Promise<Attachment[]> {
   const attachments = resolve(choice, selection, definitions);
-  if (definitions) {
-    const { addDeviceInfo } = await import("./fetch-definitions.ts");
-    await addDeviceInfo(context.request.containerId, attachments);
-  }
+  for (const attachment of attachments)
+    if (attachment.device) await addDeviceInfo(context, attachment);
   requireExecutables(context, attachments);
   context.chosen?.(choice, attachments);
   return attachments;
+}
+
+/** The path of the device information file (selection.md §6). */
+async function addDeviceInfo(
+  { request }: Context,
+  attachment: Attachment,
+): Promise<void> {
+  const { deviceInfoArgs } = await import("../../kubelet/device-info.ts");
+  attachment.capabilityArgs = {
+    ...attachment.capabilityArgs,
+    ...deviceInfoArgs(request.containerId, attachment.ifname),
+  };
 }
 
 /** For rules c and d of selection.md §2. Throws 7 and 11. */

@@ -8,7 +8,7 @@ import { own } from "../../cni/json.ts";
 import type { NetworkAttachmentDefinition } from "../../kube/client.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { isNamespace } from "../../linux/netns.ts";
-import type { Attachment, Device } from "../../select/attachment.ts";
+import type { Device } from "../../select/attachment.ts";
 import type {
   Choice,
   DefinitionReference,
@@ -130,21 +130,6 @@ function openDevices(
   throw invalidConfig(
     `container ${request.containerId} has no pod that devices are allotted to`,
   );
-}
-
-/** The path of the device information file of each device (selection.md §6). */
-export async function addDeviceInfo(
-  containerId: string,
-  attachments: readonly Attachment[],
-): Promise<void> {
-  for (const attachment of attachments) {
-    if (!attachment.device) continue;
-    const { deviceInfoArgs } = await import("../../kubelet/device-info.ts");
-    attachment.capabilityArgs = {
-      ...attachment.capabilityArgs,
-      ...deviceInfoArgs(containerId, attachment.ifname),
-    };
-  }
 }
 
 /** The module for the routes of several attachments, while the API server responds. */
