@@ -65,53 +65,53 @@ function missingFinding({ files, directories }: Node): Outcome {
 function contentFindings(node: Node, path: string): Outcome[] {
   const { ours, host, config } = node;
   if (!ours) return [];
-  const findings: Outcome[] = [];
-  const add = (
-    verdict: Outcome["verdict"],
-    found: string,
-    advice = "genie install writes it anew",
-  ) => findings.push({ verdict, found: `${path}: ${found}`, advice });
   const value = jsonOf(host.path(path));
   const stated = own(value, "cniVersion");
+  const name = defaultName(node);
+  const findings: Outcome[] = [];
   if (typeof stated === "string" && isNewer(stated))
-    add(
-      "fail",
-      `cniVersion ${stated}: containerd 1.6 and 1.7 then fail every pod: use 1.0.0 with cniVersions`,
+    findings.push(
+      fail(
+        `cniVersion ${stated}: containerd 1.6 and 1.7 then fail every pod: use 1.0.0 with cniVersions`,
+        rewrite,
+      ),
     );
   if (config && !config.declaresAnnotations)
-    add(
-      "warn",
-      `the capability ${annotationsCapability} is not declared: every pod costs an API request`,
+    findings.push(
+      warn(
+        `the capability ${annotationsCapability} is not declared: every pod costs an API request`,
+        rewrite,
+      ),
     );
-  for (const { verdict, found, advice } of listWarnings(value))
-    add(verdict, found, advice);
-  for (const problem of missingPlugins(node))
-    add("fail", problem, installPlugin);
+  findings.push(...listWarnings(value), ...missingPlugins(node));
   if (isReadableSecret(node, host.path(path)))
-    add(
-      "warn",
-      "it contains policy.k8s_auth_token, and other users can read it",
-      `chmod 600 ${path}`,
+    findings.push(
+      warn(
+        "it contains policy.k8s_auth_token, and other users can read it",
+        `chmod 600 ${path}`,
+      ),
     );
-  const name = defaultName(node);
   if (name !== undefined && name !== ours.list.name)
-    add(
-      "warn",
-      `its name is ${quote(ours.list.name)}, the default network's is ${quote(name)}: CRI-O would take running pods for another network's`,
+    findings.push(
+      warn(
+        `its name is ${quote(ours.list.name)}, the default network's is ${quote(name)}: CRI-O would take running pods for another network's`,
+        rewrite,
+      ),
     );
-  return findings;
+  return findings.map((one) => ({ ...one, found: `${path}: ${one.found}` }));
 }
+
+const rewrite = "genie install writes it anew";
 
 const installPlugin =
   "install the plugin, or remove it from the list: no pod can be created without it";
 
 /** Other plugins in our list, which the runtime executes after genie. */
-function missingPlugins({ ours, searched }: Node): string[] {
+function missingPlugins({ ours, searched }: Node): Outcome[] {
   return (ours?.list.plugins ?? [])
     .filter(({ type }) => type !== ownType)
-    .flatMap(
-      ({ type }) => problemOf(() => requirePlugin(type, searched)) ?? [],
-    );
+    .flatMap(({ type }) => problemOf(() => requirePlugin(type, searched)) ?? [])
+    .map((problem) => fail(problem, installPlugin));
 }
 
 function isReadableSecret({ ours }: Node, place: string): boolean {
