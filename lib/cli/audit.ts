@@ -3,15 +3,12 @@
  * not have (agent.md "Audit"). `--evict` lets their controllers make them anew.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import * as v from "valibot";
 import {
   type Audit,
   type Finding,
   auditPods,
   findings,
 } from "../agent/report/audit.ts";
-import { own } from "../cni/json.ts";
-import { map, object, parse } from "../cni/schema.ts";
 import { type Api, apiProblem } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
@@ -29,10 +26,10 @@ import {
 import type { Terminal } from "./command/terminal.ts";
 import type { Env } from "../cni/args.ts";
 import { directoriesOf, nodeOptions } from "./node/directories.ts";
-import { apiOptions, openNodeApi, requested } from "./node/node-api.ts";
+import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";
-import { apiNodeName, hostNodeName } from "./node/node-name.ts";
-import { fromFile, objectsOf } from "./pods/objects-file.ts";
+import { apiNodeName } from "./node/node-name.ts";
+import { listPods, podsInFile } from "./pods/pod-list.ts";
 import { namespaceFilter, namespaceOptions } from "./pods/pod-operand.ts";
 
 export const audit: Command = {
@@ -96,85 +93,10 @@ Pods on the host's network are left out. Exit code 1 if something is found.
 /** A finding, with the outcome of the eviction if pods are evicted. */
 type Row = Finding & Partial<Eviction>;
 
-/** The parts of a pod that an audit reads; null is absent, as for the API server. */
-const podSchema = object({
-  metadata: object({
-    name: v.string(),
-    namespace: v.nullish(v.string()),
-    uid: v.nullish(v.string()),
-    deletionTimestamp: v.nullish(v.string()),
-    annotations: v.nullish(map(v.string())),
-    ownerReferences: v.nullish(
-      v.array(
-        object({
-          kind: v.string(),
-          name: v.string(),
-          controller: v.nullish(v.boolean()),
-        }),
-      ),
-    ),
-  }),
-  spec: v.nullish(
-    object({
-      nodeName: v.nullish(v.string()),
-      hostNetwork: v.nullish(v.boolean()),
-    }),
-  ),
-  status: v.nullish(object({ phase: v.nullish(v.string()) })),
-});
-
 async function podsOf(input: Input, env: Env, node: string): Promise<V1Pod[]> {
   const file = input.text("filename");
-  if (file !== undefined) return listedPods(file, node);
-  const { core } = await openNodeApi(input, env);
-  const { items } = await requested(
-    `list the pods of node ${quote(node)}`,
-    core.listPodForAllNamespaces({ fieldSelector: `spec.nodeName=${node}` }),
-  );
-  return items;
-}
-
-/** Throws Error for a file that is no list of pods. An empty one is a command that failed in a pipe. */
-function listedPods(file: string, node: string): Promise<V1Pod[]> {
-  return fromFile(file, (text) => {
-    // The items of a PodList have no kind.
-    const pods = objectsOf(text).filter(
-      (one) => (own(one, "kind") ?? "Pod") === "Pod",
-    );
-    if (pods.length === 0 && !/\bitems\b/.test(text))
-      throw new Error("no pod and no list of pods is in it");
-    return podsOfNode(
-      pods.map((one) => podOf(one)),
-      node,
-    );
-  });
-}
-
-/** A list may have the pods of every node. The host's name is a guess: if no pod has it, all count. */
-function podsOfNode(pods: V1Pod[], node: string): V1Pod[] {
-  const isKnown =
-    node !== hostNodeName() || pods.some(({ spec }) => spec?.nodeName === node);
-  return pods.filter(
-    ({ spec }) => !isKnown || (spec?.nodeName ?? node) === node,
-  );
-}
-
-function podOf(item: object): V1Pod {
-  const withoutNull: unknown = JSON.parse(
-    JSON.stringify(item),
-    (_, value: unknown) => value ?? undefined,
-  );
-  const { metadata, ...pod } = parse(
-    podSchema,
-    withoutNull,
-    (problem) => new Error(`not a pod: ${problem}`),
-  );
-  const read: unknown = {
-    ...pod,
-    metadata: { namespace: "default", ...metadata },
-  };
-  // oxlint-disable-next-line no-unsafe-type-assertion -- the keys that an audit reads are validated
-  return read as V1Pod;
+  if (file !== undefined) return podsInFile(file, node);
+  return listPods(await openNodeApi(input, env), node);
 }
 
 interface Eviction {

@@ -29,6 +29,7 @@ import { apiOptions, openNodeApi, requested } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";
 import { apiNodeName } from "./node/node-name.ts";
 import { fromFile } from "./pods/objects-file.ts";
+import { listPods } from "./pods/pod-list.ts";
 import { type PodOperand, parsePodOperand } from "./pods/pod-operand.ts";
 import {
   type PodView,
@@ -157,7 +158,8 @@ async function podsOf(input: Input, from: Place): Promise<Pods> {
   if (input.flag("all-namespaces")) {
     if (reference ?? file)
       throw new UsageError("--all-namespaces takes no POD and no --filename");
-    return { pods: await listedPods(from), namespaces: new Map() };
+    const pods = await listPods(await from.open(), from.node());
+    return { pods: pods.map(podOfApi), namespaces: new Map() };
   }
   if (file !== undefined) {
     const wanted = omitUndefined<Partial<PodOperand>>({
@@ -173,16 +175,6 @@ async function podsOf(input: Input, from: Place): Promise<Pods> {
     throw new UsageError("POD is missing: name one, or a file with -f");
   const asked = { namespace: from.namespace(), ...reference };
   return { pods: [await askedPod(asked, from)], namespaces: new Map() };
-}
-
-async function listedPods(from: Place): Promise<PodView[]> {
-  const node = from.node();
-  const selector =
-    node === undefined ? {} : { fieldSelector: `spec.nodeName=${node}` };
-  const { core } = await from.open();
-  const list = core.listPodForAllNamespaces(selector);
-  const { items } = await requested("list pods", list);
-  return items.map(podOfApi);
 }
 
 async function askedPod(

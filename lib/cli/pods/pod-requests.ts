@@ -2,36 +2,12 @@
  * The capability arguments that a runtime derives from a pod, in containerd's
  * spelling (container-runtimes.md §1). Pure.
  */
-import * as v from "valibot";
 import { own } from "../../cni/json.ts";
-import { map, object } from "../../cni/schema.ts";
 import type { Annotations } from "../../select/attachment.ts";
-
-const port = object({
-  hostPort: v.nullish(v.number()),
-  containerPort: v.nullish(v.number()),
-  protocol: v.nullish(v.string()),
-  hostIP: v.nullish(v.string()),
-});
-
-const container = object({ ports: v.nullish(v.array(port)) });
-
-/** The parts of a pod that decide its networks; null is absent, as for the API server. */
-export const podSchema = object({
-  metadata: v.nullish(object({ annotations: v.nullish(map(v.string())) })),
-  spec: v.nullish(
-    object({
-      hostNetwork: v.nullish(v.boolean()),
-      nodeSelector: v.nullish(map(v.string())),
-      containers: v.nullish(v.array(container)),
-    }),
-  ),
-});
-
-type Spec = v.InferOutput<typeof podSchema>["spec"];
+import type { PodSpec } from "./pod-schema.ts";
 
 /** The host ports of every container, as the kubelet passes them to the runtime. */
-export function portMappingsOf(spec: Spec): object[] {
+export function portMappingsOf(spec: PodSpec): object[] {
   return (spec?.containers ?? [])
     .flatMap(({ ports }) => ports ?? [])
     .flatMap(({ hostPort, containerPort, protocol, hostIP }) =>

@@ -11,7 +11,8 @@ import {
 } from "../../select/attachment.ts";
 import { objectsOf } from "./objects-file.ts";
 import type { PodOperand } from "./pod-operand.ts";
-import { bandwidthOf, podSchema, portMappingsOf } from "./pod-requests.ts";
+import { bandwidthOf, portMappingsOf } from "./pod-requests.ts";
+import { podSchema } from "./pod-schema.ts";
 
 /** The parts of a pod that decide its networks. */
 export interface PodView {
