@@ -269,7 +269,7 @@ describe("a refusal changes nothing", () => {
     [
       "attach",
       ["shop/other", "weave"],
-      'pod "shop/other" is left alone: it has no attachment record on this node',
+      'pod "shop/other" cannot be changed: it has no attachment record on this node',
     ],
     ["attach", ["deploy/web", "weave"], "expected a pod"],
     ["attach", ["shop/web"], "NETWORK is missing"],

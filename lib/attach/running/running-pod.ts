@@ -40,7 +40,7 @@ export interface RunningPod {
 /** Nothing may be changed: the pod ends, has not begun, or is not ours. */
 export class LeftAlone extends CniError {
   constructor(subject: string, why: string) {
-    super(Code.tryAgainLater, `${subject} is left alone: ${why}`);
+    super(Code.tryAgainLater, `${subject} cannot be changed: ${why}`);
   }
 }
 
