@@ -31,7 +31,7 @@ type NetworksToAdd = Pick<
   "attachments" | "auxiliary" | "recorded"
 > & { choice: { primary: number } };
 
-/** The pod's status, of which the networks' ADD knows no more. */
+/** What the ADD of networks calls for the pod's status. */
 export interface StatusReport {
   /** Called after the start of each delegate, while it runs. */
   prepare?(): void;

@@ -175,15 +175,15 @@ export class Records {
     const results = new Map<string, Result>();
     const routing = new Map<string, AttachmentRouting>();
     const file = this.#resultFile(record);
-    const { written, others } = file ?? {};
-    const entries =
-      written ??
-      (others ? (await import("./record-schema.ts")).validEntries(others) : []);
+    let entries: readonly ResultEntry[] = [];
+    if (file?.isAsWritten) entries = file.entries;
+    else if (file)
+      entries = (await import("./record-schema.ts")).validEntries(file.entries);
     for (const { ifname, result, routing: made } of entries) {
       if (made) routing.set(ifname, made);
       if (!isObject(result)) continue;
       try {
-        const known = written ? resumeResult(result) : undefined;
+        const known = file?.isAsWritten ? resumeResult(result) : undefined;
         results.set(ifname, known ?? parseResult(result, latestVersion));
       } catch {
         // An invalid result.
@@ -297,14 +297,14 @@ export class Records {
   #resultFile(record: AttachmentRecord): ResultFile | undefined {
     try {
       const text = this.readPart(this.baseNameOf(record), "result");
-      if (text === undefined) return {};
+      if (text === undefined) return { isAsWritten: true, entries: [] };
       const written = withoutLength(text);
       const value = parseJson(written ?? text, recordDepth);
       const entries = own(value, "results");
       if (!Array.isArray(entries)) return undefined;
       return written !== undefined && areEntries(entries)
-        ? { written: entries }
-        : { others: entries };
+        ? { isAsWritten: true, entries }
+        : { isAsWritten: false, entries };
     } catch {
       return undefined;
     }
@@ -360,12 +360,10 @@ export interface DueStatus {
   annotations: Readonly<Record<string, string | null>>;
 }
 
-interface ResultFile {
-  /** The entries of a file as it was written. */
-  written?: readonly ResultEntry[];
-  /** The entries of any other file, to be validated. */
-  others?: readonly unknown[];
-}
+/** Entries of a file that is not as genie wrote it must be validated. */
+type ResultFile =
+  | { isAsWritten: true; entries: readonly ResultEntry[] }
+  | { isAsWritten: false; entries: readonly unknown[] };
 
 function areEntries(values: readonly unknown[]): values is ResultEntry[] {
   for (const value of values)

@@ -174,7 +174,7 @@ async function addDeviceInfo(
   };
 }
 
-/** For rules c and d of selection.md §2. Throws 7 and 11. */
+/** The networks of a blank `cni`: logical ones or an automatic choice (selection.md §2). Throws 7 and 11. */
 async function givenNetworks(
   context: Context,
   blank: NonNullable<ReturnType<typeof blankChoice>>,
