@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type ApiServer, startApiServer } from "../tests/support/api-server.ts";
+import { stdoutOf } from "../tests/support/runtime.ts";
 import type { DiskFault } from "./faults.ts";
 import { Plugins } from "./plugins.ts";
 import type { Report } from "./report.ts";
@@ -92,30 +93,15 @@ export class TorturedNode implements AsyncDisposable {
   static async start(directory: string, report: Report): Promise<TorturedNode> {
     const api = await startApiServer({ tokens: { [secrets.token]: "genie" } });
     const node = new TorturedNode(directory, api, report);
-    await run(
-      "mount",
-      "-t",
-      "tmpfs",
-      "-o",
-      "size=512k,nr_inodes=1000,mode=0700",
-      "tmpfs",
-      node.dataDir,
-    );
-    await run("mount", "--bind", node.dataDir, node.#readOnly);
-    await run("mount", "-o", "remount,bind,ro", node.#readOnly);
-    await run(
-      "ip",
-      "link",
-      "add",
-      "trunk0",
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "trunk1",
-    );
-    await run("ip", "link", "set", "trunk0", "up");
-    await run("ip", "link", "set", "trunk1", "up");
+    for (const command of [
+      `mount -t tmpfs -o size=512k,nr_inodes=1000,mode=0700 tmpfs ${node.dataDir}`,
+      `mount --bind ${node.dataDir} ${node.#readOnly}`,
+      `mount -o remount,bind,ro ${node.#readOnly}`,
+      "ip link add trunk0 type veth peer name trunk1",
+      "ip link set trunk0 up",
+      "ip link set trunk1 up",
+    ])
+      await stdoutOf(command.split(" "));
     node.#writeNetworks();
     return node;
   }
@@ -234,8 +220,8 @@ export class TorturedNode implements AsyncDisposable {
       fillNames(names);
       return async () => rmSync(names, { recursive: true, force: true });
     }
-    await run("mount", "--bind", this.#readOnly, this.dataDir);
-    return async () => run("umount", "-l", this.dataDir);
+    await stdoutOf(["mount", "--bind", this.#readOnly, this.dataDir]);
+    return async () => void (await stdoutOf(["umount", "-l", this.dataDir]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -314,22 +300,6 @@ export class TorturedNode implements AsyncDisposable {
       spec: { config: JSON.stringify(trunk) },
     });
   }
-}
-
-/** Runs a command of the machine. Throws Error with its stderr. */
-export async function run(...cmd: string[]): Promise<void> {
-  const child = Bun.spawn({
-    cmd,
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
-  });
-  const [stderr, exitCode] = await Promise.all([
-    child.stderr.text(),
-    child.exited,
-  ]);
-  if (exitCode !== 0)
-    throw new Error(`failed to run ${cmd.join(" ")}: ${stderr.trim()}`);
 }
 
 /** Everything that the file system has. */

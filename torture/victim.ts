@@ -7,6 +7,7 @@ import { Netns } from "../tests/support/netns.ts";
 import { startPlugin } from "../tests/support/runtime.ts";
 import { type Networks, disagreements, editNetworks } from "./agreement.ts";
 import { type Outcome, callGenie } from "./calls.ts";
+import { heldBy } from "./collect.ts";
 import { type TorturedNode, annotationsKey } from "./tortured-node.ts";
 
 /** A verb of the runtime, or a command for the running pod: weave comes, or what eth1 is goes. */
@@ -143,13 +144,7 @@ export class Victim implements AsyncDisposable {
 
   /** Its addresses, and its entries in the ledger. */
   held(): string[] {
-    const { plugins } = this.#node;
-    return [
-      ...this.#node
-        .addresses()
-        .flatMap(({ file, owner }) => (this.#owns(owner) ? [file] : [])),
-      ...plugins.ledger().filter((name) => this.#owns(name)),
-    ];
+    return heldBy(this, this.#node);
   }
 
   abandoned(): string[] {
