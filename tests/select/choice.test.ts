@@ -32,6 +32,11 @@ const node = nodeNetworks({
 });
 
 const empty = nodeNetworks({});
+const withNamedDefault = nodeNetworks({
+  "10-calico.conf": { cniVersion, name: "calico-net", type: "calico" },
+  "20-weave.conf": { cniVersion, name: "weave-net", type: "weave" },
+  "30-own.conf": { cniVersion, name: "default", type: "bridge" },
+});
 
 function contextOf(
   config: object = {},
@@ -664,6 +669,11 @@ describe("formerAttachments", () => {
     [
       "the default network once when cni names it",
       former({ cni: "weave,default" }),
+      ["calico-net@eth0", "weave-net@eth0"],
+    ],
+    [
+      "the default network once when another one is called default",
+      former({ cni: "weave,default" }, {}, { networks: withNamedDefault }),
       ["calico-net@eth0", "weave-net@eth0"],
     ],
     [

@@ -30,6 +30,7 @@ import {
 import type { SelectionContext } from "../../select/choice.ts";
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { nameInterfaces } from "../../select/interface-names.ts";
+import { isDefaultName } from "../../select/named-network.ts";
 import {
   defaultsOrNone,
   findNetwork,
@@ -246,9 +247,12 @@ function formerChoice(selection: FormerSelection): FormerNetwork[] {
     const requested = elements.map((element) => element.ifname);
     const ifnames = nameInterfaces(requested, [], cniIfname);
     return elements.flatMap((element, i) => {
-      const list = findNetwork(networks, element.name)?.list;
+      const { name } = element;
+      // The default network is {@link formerDefault}.
+      const isDefault = isDefaultName(name, networks);
+      const found = isDefault ? undefined : findNetwork(networks, name);
       const ifname = ifnames[i];
-      return list && ifname ? [{ list, ifname }] : [];
+      return found && ifname ? [{ list: found.list, ifname }] : [];
     });
   } catch {
     return [];
