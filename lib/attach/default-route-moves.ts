@@ -80,9 +80,10 @@ export class DefaultRouteMoves {
     del: () => Promise<void>,
   ): Promise<Result> {
     const earlier = this.#earlierInterfaces();
-    if (!this.#routes.hasDefaultRoute(this.#rtnetlink, earlier)) throw failure;
+    const { putBack, takeOut, waysOut } = this.#routes;
+    const ways = waysOut(this.#rtnetlink.routes(), earlier);
+    if (ways.length === 0) throw failure;
     await deleteFirstTry(failure, del);
-    const { putBack, takeOut } = this.#routes;
     const taken = takeOut(this.#rtnetlink, earlier);
     // If it fails, all networks are deleted, and their routes go with them.
     const result = await add();
@@ -95,9 +96,9 @@ export class DefaultRouteMoves {
    * then is not theirs to move: puts back what is gone of `ways`, those of before.
    */
   restore(ways: readonly Uint8Array[], attachment: Attachment): void {
-    const { decodeRoutes, restore, waysOutIn } = this.#routes;
+    const { decodeRoutes, restore, waysOut } = this.#routes;
     const before = ways.flatMap((payload) => decodeRoutes(payload));
-    const earlier = waysOutIn(before, this.#earlierInterfaces());
+    const earlier = waysOut(before, this.#earlierInterfaces());
     const restored = restore(this.#rtnetlink, earlier);
     if (restored.length > 0)
       this.#pod.context.log().info("put replaced default routes back", {
@@ -189,9 +190,7 @@ export class DefaultRouteMoves {
   /** Removes the rules and tables of an ADD that fails after all. Never throws. */
   undo(): void {
     const departures = this.#plan?.departures ?? [];
-    const tables = departures.flatMap(({ table, addresses }) =>
-      table === undefined ? [] : { table, addresses },
-    );
+    const tables = [...tablesOf(this.#pod.attachments, departures).values()];
     try {
       if (tables.length > 0) this.#routes.removeTables(this.#rtnetlink, tables);
       if (this.#pod.isRunning && this.#plan)
@@ -234,14 +233,13 @@ export async function ownedFamilies(
   { ifname }: Attachment,
   result: Result,
 ): Promise<Family[]> {
-  const { Rtnetlink, hasDefaultRoute } = await import("../linux/routes.ts");
+  const { Rtnetlink, waysOut } = await import("../linux/routes.ts");
   using rtnetlink = new Rtnetlink(netns);
   const links = rtnetlink.links();
   const names = podInterfaces(modernResult(result), ifname);
   const own = new Set(names.flatMap((name) => links.get(name) ?? []));
-  return (["4", "6"] as const).filter((family) =>
-    hasDefaultRoute(rtnetlink, own, family),
-  );
+  const ways = waysOut(rtnetlink.routes(), own);
+  return [...new Set(ways.map(({ family }) => family))];
 }
 
 /**
@@ -262,9 +260,7 @@ export async function returnDefaultRoutes(
     for (const ifname of order) {
       const [own, result] = [routing.get(ifname), results.get(ifname)];
       if (!own || !result) continue;
-      const addresses = own.addresses.flatMap((text) => parseIp(text) ?? []);
-      const table = { table: own.table, addresses };
-      const returned = routes.returnDefaultRoutes(rtnetlink, table, family);
+      const returned = routes.returnDefaultRoutes(rtnetlink, own, family);
       if (returned.length === 0) continue;
       results.set(ifname, withMainRoutes(result, own.table, returned));
       const rest = own.addresses.filter(
@@ -339,8 +335,7 @@ export function tablesOf(
     const ifname = attachments[attachment]?.ifname;
     if (table === undefined || ifname === undefined) continue;
     const others = tables.get(ifname)?.addresses ?? [];
-    const texts = [...others, ...addresses.map(formatIp)];
-    tables.set(ifname, { table, addresses: texts });
+    tables.set(ifname, { table, addresses: [...others, ...addresses] });
   }
   return tables;
 }

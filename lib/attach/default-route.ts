@@ -103,7 +103,7 @@ export class PodRouting {
     for (const name of podInterfaces(modernResult(result), attachment.ifname)) {
       const ifindex = links.get(name);
       // A DPDK device is not a network device and is not checked.
-      if (ifindex !== undefined && !this.#isOfEarlier(name))
+      if (ifindex !== undefined && !this.#isOfAnother(name, attachment))
         interfaces.set(name, ifindex);
     }
     await this.#keepWays(attachment);
@@ -121,7 +121,11 @@ export class PodRouting {
   }
 
   /** A result may name interfaces that the plugin only found in the pod. */
-  #isOfEarlier(name: string): boolean {
+  #isOfAnother(name: string, { ifname }: Attachment): boolean {
+    if (name === ifname) return false;
+    // Of a running pod the later ones are there too.
+    for (const other of this.#pod.attachments)
+      if (other.ifname === name) return true;
     for (const { interfaces } of this.#pod.added)
       if (interfaces.has(name)) return true;
     return false;

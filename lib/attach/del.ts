@@ -4,7 +4,6 @@
  */
 import { CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
-import { parseIp } from "../linux/address.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
 import { linkExists, statusIfAny } from "../linux/files.ts";
@@ -193,14 +192,10 @@ export async function removeRouting(
 ): Promise<void> {
   // Another namespace at that path: its tables are not ours.
   if (netnsId === undefined || namespaceId(netns) !== netnsId) return;
-  const tables = [...routing.values()].map(({ table, addresses }) => ({
-    table,
-    addresses: addresses.flatMap((text) => parseIp(text) ?? []),
-  }));
   try {
     const { Rtnetlink, removeTables } = await import("../linux/routes.ts");
     using rtnetlink = new Rtnetlink(netns);
-    removeTables(rtnetlink, tables);
+    removeTables(rtnetlink, [...routing.values()]);
   } catch (error) {
     log().warn("failed to delete rules", { netns, error: messageOf(error) });
   }

@@ -2,7 +2,7 @@
  * Changes the routing of a pod: applies a plan, removes the tables of a plan, takes
  * default routes aside for a plugin and restores them. It decides nothing.
  */
-import { type Family, type Ip, formatCidr, formatIp } from "./address.ts";
+import { type Family, formatCidr, formatIp, parseIp } from "./address.ts";
 import { step } from "./errno.ts";
 import type { Plan } from "./route-plan.ts";
 import {
@@ -18,10 +18,10 @@ import {
 } from "./route.ts";
 import type { Routing } from "./rtnetlink.ts";
 
-/** A table that was made for one attachment, and the sources of its rules. */
+/** A table that was made for one attachment, and the sources of its rules, as in a record. */
 export interface PolicyTable {
   readonly table: number;
-  readonly addresses: readonly Ip[];
+  readonly addresses: readonly string[];
 }
 
 /**
@@ -63,7 +63,7 @@ export function removeTables(
   tables: readonly PolicyTable[],
 ): void {
   for (const { table, addresses } of tables) {
-    for (const source of addresses) removeRule(routing, source, table);
+    for (const address of addresses) removeRule(routing, address, table);
   }
   const numbers = new Set(tables.map(({ table }) => table));
   for (const route of routing.routes()) {
@@ -91,42 +91,18 @@ export function returnDefaultRoutes(
     table: RT_TABLE_MAIN,
   }));
   for (const route of returned) addRoute(routing, route);
-  for (const source of addresses)
-    if (source.family === family) removeRule(routing, source, table);
+  for (const address of addresses)
+    if (parseIp(address)?.family === family)
+      removeRule(routing, address, table);
   for (const route of own) removeRoute(routing, route);
   return returned;
 }
 
-/** Whether a default route of the main table is over one of the interfaces. Throws StepError. */
-export function hasDefaultRoute(
-  routing: Routing,
-  ifindexes: ReadonlySet<number>,
-  family?: Family,
-): boolean {
-  return routing
-    .routes()
-    .some(
-      (route) =>
-        isDefault(route) &&
-        isOver(route, ifindexes) &&
-        (family ?? route.family) === route.family,
-    );
-}
-
 /**
  * The default routes over these interfaces, after the link-scope routes to their
- * gateways: the kernel looks up a gateway when its route is added. Throws
- * StepError.
+ * gateways: the kernel looks up a gateway when its route is added.
  */
 export function waysOut(
-  routing: Routing,
-  ifindexes: ReadonlySet<number>,
-): Route[] {
-  return waysOutIn(routing.routes(), ifindexes);
-}
-
-/** The same among these routes. */
-export function waysOutIn(
   routes: readonly Route[],
   ifindexes: ReadonlySet<number>,
 ): Route[] {
@@ -156,7 +132,7 @@ export function takeOut(
   routing: Routing,
   ifindexes: ReadonlySet<number>,
 ): Route[] {
-  const routes = waysOut(routing, ifindexes);
+  const routes = waysOut(routing.routes(), ifindexes);
   for (const route of routes.toReversed()) removeRoute(routing, route);
   return routes;
 }
@@ -190,7 +166,7 @@ function waysOfRoute({
 }: Route): string[] {
   const to = `${table} ${tos} ${source} ${formatCidr(destination)}`;
   return nexthops.map(
-    ({ ifindex, gateway }) => `${to} ${ifindex} ${textOfGateway(gateway)}`,
+    ({ ifindex, gateway }) => `${to} ${ifindex} ${gateway?.toHex()}`,
   );
 }
 
@@ -198,10 +174,6 @@ function waysOfRoute({
 function leadsAsWell(other: Route, route: Route): boolean {
   const ways = waysOfRoute(other);
   return waysOfRoute(route).every((way) => ways.includes(way));
-}
-
-function textOfGateway(gateway: Uint8Array | undefined): string {
-  return gateway ? addressText(gateway) : "";
 }
 
 /** Without the routes of missing interfaces. Throws StepError. */
@@ -215,8 +187,10 @@ function isHost({ destination: { ip, prefix } }: Route): boolean {
   return prefix === ip.bytes.byteLength * 8;
 }
 
-function removeRule(routing: Routing, source: Ip, table: number): void {
-  const rule = { source, table, priority: table };
+function removeRule(routing: Routing, address: string, table: number): void {
+  const source = parseIp(address);
+  if (!source) return;
+  const rule = { source, table };
   step(
     () => `failed to delete rule ${describeRule(rule)}`,
     () => routing.removeRule(rule),

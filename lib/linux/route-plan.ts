@@ -70,7 +70,7 @@ export interface Departure {
   /** Their table; undefined: they are removed (no policy routing, or `"defaultRoutes": "keep"`). */
   readonly table: number | undefined;
   /** The source addresses of the rules that select the table. */
-  readonly addresses: readonly Ip[];
+  readonly addresses: readonly string[];
   /** The metrics of the attachment's default routes that stay in the main table. */
   readonly staying: readonly number[];
 }
@@ -131,13 +131,9 @@ type Fate = "stay" | "leave" | "drop" | "lower";
 
 function planFamily(draft: Draft, family: Family): void {
   const { intent, snapshot } = draft;
-  const defaults: Route[] = [];
-  for (const route of snapshot.routes)
-    if (route.family === family && isDefault(route)) defaults.push(route);
-  // Fast path: most pods have one default route over one interface, which keeps it.
-  let ways = 0;
-  for (const { nexthops } of defaults) ways += nexthops.length;
-  if (ways < 2 && !intent.request) return;
+  const defaults = snapshot.routes.filter(
+    (route) => route.family === family && isDefault(route),
+  );
   const owner = ownerOf(draft, family, defaults);
   if (!owner) return;
   const parts: Part[] = [];
@@ -334,18 +330,20 @@ function departureOf(
       if (gateway) gateways.push(addressText(gateway));
     }
   }
-  const made = { routes: [] as Route[], rules: [] as Rule[] };
-  const addresses: Ip[] = [];
-  if (table !== undefined) {
-    const moved = [...otherRoutes(snapshot, family, ifindexes), ...routes];
-    for (const route of linkScopeFirst(moved))
-      made.routes.push({ ...route, table });
-    addresses.push(...sourcesOf(snapshot, family, ifindexes, owned));
-    for (const source of addresses)
-      made.rules.push({ source, table, priority: table });
-  }
-  const departure = { attachment, family, gateways, table, addresses, staying };
-  return { departure, ...made };
+  const departure = { attachment, family, gateways, table, staying };
+  if (table === undefined)
+    return {
+      departure: { ...departure, addresses: [] },
+      routes: [],
+      rules: [],
+    };
+  const moved = [...otherRoutes(snapshot, family, ifindexes), ...routes];
+  const sources = sourcesOf(snapshot, family, ifindexes, owned);
+  return {
+    departure: { ...departure, addresses: sources.map(formatIp) },
+    routes: linkScopeFirst(moved).map((route) => ({ ...route, table })),
+    rules: sources.map((source) => ({ source, table })),
+  };
 }
 
 /**

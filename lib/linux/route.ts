@@ -54,11 +54,10 @@ export interface Nexthop {
   readonly attributes: readonly Attribute[];
 }
 
-/** `from <source> lookup <table>`, for one address. */
+/** `from <source> lookup <table>`, for one address; the table's number is its priority. */
 export interface Rule {
   readonly source: Ip;
   readonly table: number;
-  readonly priority: number;
 }
 
 /** The relevant part of an existing rule. */
@@ -393,7 +392,7 @@ export function decodeRule(payload: Uint8Array): ListedRule | undefined {
 }
 
 /** The payload of RTM_NEWRULE and RTM_DELRULE for exactly this rule. */
-export function encodeRule({ source, table, priority }: Rule): Uint8Array {
+export function encodeRule({ source, table }: Rule): Uint8Array {
   const { family, bytes } = source;
   // struct fib_rule_hdr: family, length of destination and source, tos, table,
   // two reserved, action, u32 flags
@@ -404,7 +403,7 @@ export function encodeRule({ source, table, priority }: Rule): Uint8Array {
   header[7] = FR_ACT_TO_TBL;
   const attributes = encodeAttributes([
     { type: FRA_SRC, data: bytes },
-    { type: FRA_PRIORITY, data: u32(priority) },
+    { type: FRA_PRIORITY, data: u32(table) },
     { type: FRA_TABLE, data: u32(table) },
   ]);
   return concat([header, attributes]);

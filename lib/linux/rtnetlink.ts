@@ -40,24 +40,18 @@ export interface Address {
   readonly scope: number;
 }
 
-/**
- * The routing of a network namespace, both address families at once. Listing throws
- * StepError, changing SystemError. An existing or missing item is no error.
- */
-export interface Routing {
-  /** The index of each interface by its name. */
-  links(): ReadonlyMap<string, number>;
-  addresses(): Address[];
-  /** The routes of all tables but `local`, in the kernel's order. */
-  routes(): Route[];
-  /** Empty for a family without policy routing. */
-  rules(): ListedRule[];
-  /** Adds it after the routes of the same destination and metric. */
-  addRoute(route: Route): void;
-  removeRoute(route: Route): void;
-  addRule(rule: Rule): void;
-  removeRule(rule: Rule): void;
-}
+/** What plans and changes of routes use, so that a test can refuse an order. */
+export type Routing = Pick<
+  Rtnetlink,
+  | "links"
+  | "addresses"
+  | "routes"
+  | "rules"
+  | "addRoute"
+  | "removeRoute"
+  | "addRule"
+  | "removeRule"
+>;
 
 /**
  * The state of a network namespace, listed once. Addresses and rules are listed at
@@ -91,7 +85,11 @@ export interface LinkCounters extends Traffic {
   readonly peerNamespace: number | undefined;
 }
 
-export class Rtnetlink extends PodNetwork implements Routing {
+/**
+ * The routing of a network namespace, both address families at once. Listing throws
+ * StepError, changing SystemError. An existing or missing item is no error.
+ */
+export class Rtnetlink extends PodNetwork {
   /** The counters of each interface by its name. */
   counters(): ReadonlyMap<string, LinkCounters> {
     const counters = new Map<string, LinkCounters>();
@@ -152,6 +150,7 @@ export class Rtnetlink extends PodNetwork implements Routing {
     return addresses;
   }
 
+  /** The routes of all tables but `local`, in the kernel's order. */
   routes(): Route[] {
     const routes: Route[] = [];
     for (const payload of this.list("routes", RTM_GETROUTE, rtmsgLength))
@@ -159,6 +158,7 @@ export class Rtnetlink extends PodNetwork implements Routing {
     return routes;
   }
 
+  /** Empty for a family without policy routing. */
   rules(): ListedRule[] {
     const rules: ListedRule[] = [];
     for (const payload of this.list("rules", RTM_GETRULE, ruleHeaderLength)) {
@@ -168,6 +168,7 @@ export class Rtnetlink extends PodNetwork implements Routing {
     return rules;
   }
 
+  /** Adds it after the routes of the same destination and metric. */
   addRoute(route: Route): void {
     // Never NLM_F_REPLACE: it would remove another route.
     const flags = NLM_F_CREATE | NLM_F_APPEND;

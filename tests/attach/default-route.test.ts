@@ -5,6 +5,7 @@
 import { attachmentOf } from "../support/records.ts";
 import { describe, expect, test } from "bun:test";
 import { createContext } from "../../lib/attach/context.ts";
+import { openRouting } from "../../lib/attach/default-route.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import {
   DefaultRouteMoves,
@@ -21,6 +22,7 @@ import { type Result, parseResult } from "../../lib/cni/result.ts";
 import * as linuxRoutes from "../../lib/linux/routes.ts";
 import type { Departure } from "../../lib/linux/routes.ts";
 import { routingOf, startPod } from "../linux/pod.ts";
+import type { Netns } from "../support/netns.ts";
 
 const attachment = (ifname: string, defaultRoute?: string[]) =>
   attachmentOf("lan", ifname, defaultRoute && { extras: { defaultRoute } });
@@ -221,11 +223,11 @@ const settled: Rerouting = {
   departures: [
     departure(1, "4", {
       gateways: ["10.30.0.1"],
-      addresses: gateways("10.30.0.7"),
+      addresses: ["10.30.0.7"],
     }),
     departure(1, "6", {
       gateways: ["fd30::1"],
-      addresses: gateways("fd30::7", "fd30::8"),
+      addresses: ["fd30::7", "fd30::8"],
     }),
     departure(2, "4", { table: undefined }),
   ],
@@ -257,6 +259,39 @@ test("describeRerouting, as `ip route` would print it", () => {
   });
 });
 
+function contextOf(pod: Netns) {
+  return createContext(
+    {
+      command: "ADD",
+      containerId: "c1",
+      netns: pod.path,
+      ifname: "eth0",
+      args: "",
+      path: [],
+      config: { name: "genie-net", type: "genie" },
+      cniVersion: "1.0.0",
+    },
+    systemDependencies({}),
+  );
+}
+
+test("openRouting, a result that names an interface of a later attachment does not own it", async () => {
+  await using pod = await startPod(`ip route add default via 10.0.0.1 dev eth0
+    ip route append default via 10.1.0.1 dev net1`);
+  const ofPod = (...names: string[]) =>
+    result({
+      interfaces: names.map((name) => ({ name, sandbox: pod.path })),
+    });
+  const one = attachment("net2", ["10.2.0.1"]);
+  const all = [attachment("eth0"), attachment("net1"), one];
+  const present = [ofPod("eth0", "net1"), ofPod("net1")];
+  const routing = await openRouting(contextOf(pod), all, present);
+  await routing.added(one, ofPod("net2"));
+  const { tables } = await routing.plan([...present, ofPod("net2")]);
+  routing.undo();
+  expect([...tables.keys()]).toEqual(["eth0", "net1"]);
+});
+
 test.each<[what: string, isRunning: boolean, rule: string, back: string[]]>([
   ["a new pod", false, "from 10.1.0.2 lookup 1000", []],
   [
@@ -274,19 +309,7 @@ test.each<[what: string, isRunning: boolean, rule: string, back: string[]]>([
       linuxRoutes.applyPlan(...all);
       throw new Error("refused");
     };
-    const context = createContext(
-      {
-        command: "ADD",
-        containerId: "c1",
-        netns: pod.path,
-        ifname: "eth0",
-        args: "",
-        path: [],
-        config: { name: "genie-net", type: "genie" },
-        cniVersion: "1.0.0",
-      },
-      systemDependencies({}),
-    );
+    const context = contextOf(pod);
     const asked = isRunning ? ["10.1.0.1"] : undefined;
     const both = [attachment("eth0"), attachment("net1", asked)];
     using kernel = new linuxRoutes.Rtnetlink(pod.path);

@@ -376,7 +376,7 @@ test.each([
     "0a 00 80 00 c8 00 00 01 00000000 1400 0200 fd000000000000000000000000000002 0800 0600 c8000000 0800 0f00 c8000000",
   ],
 ])("encodeRule, from an address: %s", (_, source, table, bytes) => {
-  const rule = { source, table, priority: table };
+  const rule = { source, table };
   expect(encodeRule(rule).toHex()).toBe(bytes.replaceAll(" ", ""));
   expect(decodeRule(encodeRule(rule))).toEqual({
     family: source.family,

@@ -74,7 +74,7 @@ test.each(["10.1.0.1", "fd01::1"])(
     await using pod = await startPod("");
     using routing = new Rtnetlink(pod.path);
     const route = routeVia(ip(gateway), routing.links().get("net1") ?? 0, 50);
-    const rule = { source: ip(gateway), table: 1000, priority: 1000 };
+    const rule = { source: ip(gateway), table: 1000 };
     for (let i = 0; i < 2; i++) {
       routing.addRoute(route);
       routing.addRule(rule);
