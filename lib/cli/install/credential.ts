@@ -18,7 +18,7 @@ import { attempt } from "../node/attempt.ts";
 import type { Directories } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import { readTextIfAny } from "../node/read-file.ts";
-import { makeDirectory, putText } from "../node/replace-file.ts";
+import { makePrivateDirectory, putText } from "../node/replace-file.ts";
 import type {
   Credential,
   CredentialRequest,
@@ -117,7 +117,7 @@ export function writeCredential(
     return { kubeconfig: credential.kubeconfig, changed: false };
   const { host } = directories;
   const directory = credentialDirectory(directories);
-  makeDirectory(host.path(directory));
+  makePrivateDirectory(host.path(directory));
   const files = {
     ...credential.copies,
     kubeconfig: kubeconfigText(credential),

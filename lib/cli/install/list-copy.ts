@@ -15,7 +15,11 @@ import {
   ownFile,
 } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
-import { makeDirectory, putText, removeWritten } from "../node/replace-file.ts";
+import {
+  makePrivateDirectory,
+  putText,
+  removeWritten,
+} from "../node/replace-file.ts";
 import { type ListFile, ownPlugin, parseListFile } from "./own-list.ts";
 
 export class ListCopy {
@@ -58,7 +62,7 @@ export class ListCopy {
     for (const directory of directories) {
       const place = this.#host.path(directory);
       try {
-        makeDirectory(place);
+        makePrivateDirectory(place);
         requireOurs(place);
         putText(join(place, ownFile), list, { mode: 0o600, secret: true });
       } catch (cause) {

@@ -134,7 +134,7 @@ export function isLink(path: string): boolean {
 }
 
 /** A new directory is root's alone; an existing one does not change. */
-export function makeDirectory(path: string): void {
+export function makePrivateDirectory(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
