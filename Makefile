@@ -63,7 +63,7 @@ torture-defect: deps ## check that the torture finds defects put in on purpose: 
 mutate: deps ## change operators and constants, drop statements; show what no test finds: MUTANTS=… SEED=… UNIT=1
 	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)") $(if $(UNIT),--unit)
 
-cluster: build image ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions) LONG=1 (an outage of a minute)
+cluster: build image ## run pods in a real cluster of one node: KUBERNETES=version CONTAINERD=version LONG=1 (a long outage, too)
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs $(if $(LONG),--long)
 
 bare: ## make demo and make test on a bare Debian, which debootstrap makes in a directory
@@ -72,7 +72,7 @@ bare: ## make demo and make test on a bare Debian, which debootstrap makes in a 
 upgrade: build ## upgrade from 0.1.0 (built from the history) and roll back, under load
 	@GENIE_BINARY=dist/genie $(BUN) test --isolate --timeout 60000 ./tests/upgrade/upgrade.ts
 
-bench: deps ## measure the release build of this machine: ROUNDS=… API=real SCALE=1 AGENT=1 MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
+bench: deps ## measure the release build (docs/performance.md): ROUNDS=… API=real SCALE=1 AGENT=1 PLOT=1 MULTUS=…
 	@$(BUN) scripts/build.ts --profile --dist dist/bench
 	@$(BUN) bench/$(if $(SCALE),scale,$(if $(AGENT),agent,bench)).ts
 
