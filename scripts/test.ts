@@ -12,9 +12,6 @@ const workers = 2 * availableParallelism();
 /** Milliseconds of one test that has no limit of its own: a busy machine is no failure. */
 const limitMs = 60_000;
 
-// Compiled once, and not by every worker.
-genieBinary();
-
 const child = Bun.spawn(
   [
     process.execPath,
@@ -24,6 +21,8 @@ const child = Bun.spawn(
     ...process.argv.slice(2),
   ],
   {
+    // Compiled and looked for once, and not by every test file.
+    env: { ...process.env, GENIE_BINARY: genieBinary() },
     stdio: ["ignore", "inherit", "pipe"],
   },
 );

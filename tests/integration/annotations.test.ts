@@ -96,15 +96,15 @@ describe("annotations of the API server, one GET", () => {
     expect(lstatSync(file).ino).toBe(ino);
   });
 
-  test.each([503, 429, 500])("%p once: asked again", async (status) => {
+  test("503 once: asked again", async () => {
     await using api = await startApiServer();
     await using node = await startNode();
     const pod = await node.pod();
     store(api, pod, { cni: "weave" });
-    api.inject(statusFault(status));
+    api.inject(statusFault(503));
     await node.succeed("ADD", pod, asking(api));
     expect(await attached(pod)).toEqual({ eth0: "weave" });
-    expect(api.requests).toEqual([{ ...getPod, status }, getPod]);
+    expect(api.requests).toEqual([{ ...getPod, status: 503 }, getPod]);
   });
 
   test("a pod that was created again", async () => {
