@@ -4,19 +4,21 @@
  * stolen token cannot mark pods as ready, change annotations of others, or change what is
  * on another node.
  */
-import { boundPolicy, requests, validationsOf, variablesOf } from "./policy.ts";
+import {
+  boundPolicy,
+  requests,
+  validationsOf,
+  valueOr,
+  variablesOf,
+} from "./policy.ts";
 import { name } from "./rbac.ts";
 
 /** The annotations that genie writes. */
 const keys = ["multi-ip-preferences", "k8s.v1.cni.cncf.io/network-status"];
 const names = keys.join(" and ");
 
-/** CEL: a map or list of the metadata, empty if absent. */
-const metadataOf = (object: string, key: string, empty: string): string =>
-  `has(${object}.metadata.${key}) ? ${object}.metadata.${key} : ${empty}`;
-
-const unchanged = (key: string, empty: string): string =>
-  `(${metadataOf("object", key, empty)}) == (${metadataOf("oldObject", key, empty)})`;
+const unchanged = (field: string, empty: string): string =>
+  `(${valueOr(`object.${field}`, empty)}) == (${valueOr(`oldObject.${field}`, empty)})`;
 
 /** Tokens of pods have the name of their node, since Kubernetes 1.30. */
 const nodes = `has(request.userInfo.extra) && "authentication.kubernetes.io/node-name" in request.userInfo.extra ? request.userInfo.extra["authentication.kubernetes.io/node-name"] : []`;
@@ -25,7 +27,7 @@ const isOwnNode = (node: string): string =>
   `size(variables.nodes) == 0 || ${node} in variables.nodes`;
 
 const finalizers = {
-  "genie may not change finalizers": unchanged("finalizers", "[]"),
+  "genie may not change finalizers": unchanged("metadata.finalizers", "[]"),
 };
 
 /** The API server must be 1.30 or later. */
@@ -36,19 +38,19 @@ export function admissionPolicy(namespace: string): object[] {
     ["pods", "pods/*"],
     {
       keys: JSON.stringify(keys),
-      before: metadataOf("oldObject", "annotations", "{}"),
-      after: metadataOf("object", "annotations", "{}"),
+      before: valueOr("oldObject.metadata.annotations", "{}"),
+      after: valueOr("object.metadata.annotations", "{}"),
       nodes,
     },
     {
       "genie may change pods of its own node only": isOwnNode(
-        '(has(object.spec.nodeName) ? object.spec.nodeName : "")',
+        `(${valueOr("object.spec.nodeName", '""')})`,
       ),
       [`genie may change no annotation but ${names}`]:
         "variables.after.all(key, key in variables.keys || (key in variables.before && variables.before[key] == variables.after[key]))",
       [`genie may remove no annotation but ${names}`]:
         "variables.before.all(key, key in variables.keys || key in variables.after)",
-      "genie may not change labels": unchanged("labels", "{}"),
+      "genie may not change labels": unchanged("metadata.labels", "{}"),
       ...finalizers,
       "genie may not change a pod's spec": "object.spec == oldObject.spec",
       "genie may not change a pod's status":
@@ -66,7 +68,7 @@ export function nodePolicy(
   { hasTaint, hasLabels }: { hasTaint: boolean; hasLabels: boolean },
 ): object[] {
   const others = (object: string): string =>
-    `(has(${object}.spec.taints) ? ${object}.spec.taints : [])${hasTaint ? `.filter(taint, taint.key != "${taint}")` : ""}`;
+    `(${valueOr(`${object}.spec.taints`, "[]")})${hasTaint ? `.filter(taint, taint.key != "${taint}")` : ""}`;
   const isOurs = hasLabels ? `key.startsWith("${labelPrefix}") || ` : "";
   const same = (key: string): string =>
     `has(object.spec.${key}) == has(oldObject.spec.${key}) && (!has(object.spec.${key}) || object.spec.${key} == oldObject.spec.${key})`;
@@ -75,8 +77,8 @@ export function nodePolicy(
     `${name}-node`,
     ["nodes", "nodes/*"],
     {
-      before: metadataOf("oldObject", "labels", "{}"),
-      after: metadataOf("object", "labels", "{}"),
+      before: valueOr("oldObject.metadata.labels", "{}"),
+      after: valueOr("object.metadata.labels", "{}"),
       nodes,
     },
     {
@@ -89,10 +91,16 @@ export function nodePolicy(
         ? `genie may change no label but ${labelPrefix}*`
         : "genie may not change labels"]:
         `variables.after.all(key, ${isOurs}(key in variables.before && variables.before[key] == variables.after[key])) && variables.before.all(key, ${isOurs}key in variables.after)`,
-      "genie may not change annotations": unchanged("annotations", "{}"),
+      "genie may not change annotations": unchanged(
+        "metadata.annotations",
+        "{}",
+      ),
       ...finalizers,
       // The API server collects a node whose owner does not exist.
-      "genie may not change owners": unchanged("ownerReferences", "[]"),
+      "genie may not change owners": unchanged(
+        "metadata.ownerReferences",
+        "[]",
+      ),
       "genie may not change a node's spec": `${same("unschedulable")} && ${same("podCIDRs")} && ${same("providerID")}`,
       "genie may not change a node's status":
         "object.status == oldObject.status",

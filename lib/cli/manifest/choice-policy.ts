@@ -12,7 +12,7 @@ import {
 import { maxAttachments } from "../../select/cni-annotation.ts";
 import { optionsOf } from "../command/options.ts";
 import type { Feature } from "./feature.ts";
-import { boundPolicy, requests, variablesOf } from "./policy.ts";
+import { boundPolicy, requests, valueOr, variablesOf } from "./policy.ts";
 
 export const choicePolicy: Feature = {
   options: optionsOf({
@@ -75,14 +75,12 @@ const maxAnnotationBytes = 256 << 10;
 
 /** CEL, evaluated before each mutation. */
 const variables = {
-  annotations:
-    "has(object.metadata.annotations) ? object.metadata.annotations : {}",
-  ofNamespace:
-    "has(namespaceObject.metadata.annotations) ? namespaceObject.metadata.annotations : {}",
+  annotations: valueOr("object.metadata.annotations", "{}"),
+  ofNamespace: valueOr("namespaceObject.metadata.annotations", "{}"),
   given: `${JSON.stringify(keys)}.exists(key, key in variables.annotations) ? [] : ${JSON.stringify(keys)}.filter(key, key in variables.ofNamespace)`,
   /** The keys that the pod gets: none if it has one of them itself, or no room for their values. */
   inherited: `${bytesIn("variables.annotations", "variables.annotations")} + ${bytesIn("variables.given", "variables.ofNamespace")} > ${maxAnnotationBytes} ? [] : variables.given`,
-  selector: "has(object.spec.nodeSelector) ? object.spec.nodeSelector : {}",
+  selector: valueOr("object.spec.nodeSelector", "{}"),
   requests:
     '"cni" in variables.annotations ? variables.annotations["cni"].split(",") : []',
   /**

@@ -3,7 +3,13 @@
  * §9). A logical network is held against its physical network when either of them is
  * written; ADD validates both again.
  */
-import { boundPolicy, requests, validationsOf, variablesOf } from "./policy.ts";
+import {
+  boundPolicy,
+  requests,
+  validationsOf,
+  valueOr,
+  variablesOf,
+} from "./policy.ts";
 
 export const group = "alpha.network.k8s.io";
 
@@ -14,10 +20,13 @@ export function logicalNetworkPolicies(): object[] {
 
 /** CEL: a text of an object, "" if absent. */
 const textOf = (object: string, key: string): string =>
-  `(has(${object}.${key}) ? ${object}.${key} : "")`;
+  `(${valueOr(`${object}.${key}`, '""')})`;
 
 const sharedOf = (object: string): string =>
-  `has(${object}.spec.sharedStatus) ? ${object}.spec.sharedStatus : has(${object}.spec.sharedStaus) ? ${object}.spec.sharedStaus : {}`;
+  valueOr(
+    `${object}.spec.sharedStatus`,
+    valueOr(`${object}.spec.sharedStaus`, "{}"),
+  );
 
 const isSubnet = (text: string): string => `${text} == "" || isCIDR(${text})`;
 

@@ -35,6 +35,11 @@ export function requests(
   return { resourceRules: [rule] };
 }
 
+/** CEL: the value of a field; `otherwise` if it is absent. */
+export function valueOr(field: string, otherwise: string): string {
+  return `has(${field}) ? ${field} : ${otherwise}`;
+}
+
 /** CEL expressions that must be true, by the messages of a refusal. */
 export function validationsOf(expressions: Readonly<Record<string, string>>) {
   return Object.entries(expressions).map(([message, expression]) => ({

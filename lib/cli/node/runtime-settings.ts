@@ -3,7 +3,7 @@
  * are /opt/cni/bin and /etc/cni/net.d too.
  */
 import { basename, dirname, join, resolve } from "node:path";
-import { own } from "../../cni/json.ts";
+import { omitUndefined, own } from "../../cni/json.ts";
 import { attempt } from "./attempt.ts";
 import { type Directories, defaultDirectories } from "./directories.ts";
 import type { Host } from "./host.ts";
@@ -25,13 +25,12 @@ interface RuntimeSettings {
   runtime: Runtime;
   /** Several that have CNI settings are separated by commas. */
   file: string;
-  /** Empty: not set. */
-  binDirs: string[];
-  confDir: string | undefined;
+  binDirs?: string[];
+  confDir?: string;
   /** containerd: the number of files that are networks of every pod. */
-  maxConfNum: number | undefined;
+  maxConfNum?: number;
   /** CRI-O: the name of the network, regardless of the order of files. */
-  defaultNetwork: string | undefined;
+  defaultNetwork?: string;
 }
 
 const containerdFile = "/etc/containerd/config.toml";
@@ -68,23 +67,12 @@ export function runtimeSettings(host: Host): RuntimeSettings[] {
 }
 
 /** A later file overrides an earlier one, key by key. */
-function effective([
-  first,
-  ...others
-]: readonly RuntimeSettings[]): RuntimeSettings[] {
+function effective(settings: readonly RuntimeSettings[]): RuntimeSettings[] {
+  const [first, ...others] = settings;
   if (!first) return [];
-  const merged = others.reduce(
-    (before, next) => ({
-      runtime: next.runtime,
-      file: `${before.file}, ${next.file}`,
-      binDirs: next.binDirs.length > 0 ? next.binDirs : before.binDirs,
-      confDir: next.confDir ?? before.confDir,
-      maxConfNum: next.maxConfNum ?? before.maxConfNum,
-      defaultNetwork: next.defaultNetwork ?? before.defaultNetwork,
-    }),
-    first,
-  );
-  return [merged];
+  const merged = { ...first };
+  for (const next of others) Object.assign(merged, next);
+  return [{ ...merged, file: settings.map(({ file }) => file).join(", ") }];
 }
 
 /** The file and those that it imports, by name or pattern, relative to its directory. */
@@ -119,7 +107,7 @@ export function binDirProblem(
   { file, binDirs }: RuntimeSettings,
   { host, binDir }: Directories,
 ): Problem | undefined {
-  if (binDirs.length === 0) return undefined;
+  if (!binDirs) return undefined;
   if (binDirs.some((one) => host.target(one) === host.target(binDir)))
     return undefined;
   return {
@@ -190,16 +178,17 @@ function settingsOf(
       .filter((value) => value !== "");
   const directories = (...keys: string[]) =>
     texts(...keys).map((path) => path.replace(/(?<=.)\/+$/, ""));
+  const binDirs = directories("bin_dirs", "bin_dir", "plugin_dirs");
   const count = own(table, "max_conf_num");
   return [
-    {
+    omitUndefined<RuntimeSettings>({
       runtime,
       file,
-      binDirs: directories("bin_dirs", "bin_dir", "plugin_dirs"),
+      binDirs: binDirs.length > 0 ? binDirs : undefined,
       confDir: directories("conf_dir", "network_dir")[0],
       maxConfNum: typeof count === "number" ? count : undefined,
       defaultNetwork: texts("cni_default_network")[0],
-    },
+    }),
   ];
 }
 
