@@ -17,7 +17,12 @@ import {
 } from "../select/attachment.ts";
 import type { Lock } from "../state/lock.ts";
 import { withSharedRecords } from "../state/records-lock.ts";
-import { type AttachmentRecord, formatVersion } from "../state/record.ts";
+import {
+  type AttachmentRecord,
+  formatVersion,
+  recorded,
+  resultsByKey,
+} from "../state/record.ts";
 import type { DueStatus, WrittenFile } from "../state/records.ts";
 import type { PodNetworks } from "./choice/choose.ts";
 import { type Context, prefixNetwork } from "./context.ts";
@@ -48,6 +53,8 @@ interface AttachOptions {
 /** The state of an ADD from the record on. */
 interface Run extends NetworksToAdd, FailedAdd {
   attachments: Attachment[];
+  /** The number of attachments that a running pod has: they come first. */
+  present: number;
   /** For several networks in one pod (selection.md §8). */
   routing?: PodRouting | undefined;
   /** The first call makes the record durable; returns the error. */
@@ -106,21 +113,17 @@ async function writeRecord(
   networks.recorded?.();
   const sync = syncOnce(file);
   const results = present ? [...present.results] : [];
-  const touched = results.length;
-  return { ...networks, record, present: touched, touched, results, sync };
+  const { length } = results;
+  return { ...networks, record, present: length, touched: [], results, sync };
 }
 
 /** The record of a running pod with more attachments. */
 function withAttachments(
-  { record, attachments: present, others }: PresentAttachments,
+  { record, results }: PresentAttachments,
   attachments: readonly Attachment[],
 ): AttachmentRecord {
-  const added = attachments.slice(present.length).map(recorded);
-  return { ...record, attachments: [...present, ...added, ...others] };
-}
-
-function recorded({ extras: _extras, ...attachment }: Attachment): Attachment {
-  return attachment;
+  const added = attachments.slice(results.length).map(recorded);
+  return { ...record, attachments: [...record.attachments, ...added] };
 }
 
 /** The record of attachments before their execution (state.md "The record"). */
@@ -177,7 +180,7 @@ async function runDelegates(
     run.routing = await openRouting(context, attachments, run.results);
   }
   for (const attachment of attachments.slice(present)) {
-    run.touched++;
+    run.touched.push(attachment);
     const { list, extras, device, capabilityArgs } = attachment;
     const runtime = runtimeConf(context, attachment);
     const add = () => addNetwork(list, runtime, deadline, caller);
@@ -226,7 +229,7 @@ async function runAuxiliary(
   const { list } = auxiliary;
   const runtime = runtimeConf(context, auxiliary);
   const primary = run.results[run.choice.primary];
-  run.touched++;
+  run.touched.push(auxiliary);
   try {
     run.auxiliaryResult = await addNetwork(
       list,
@@ -286,12 +289,11 @@ async function finish(
   const printed = convertResult(result, request.cniVersion);
   // A recorded result means that ADD completed. Written before the routes change, so that DEL can undo them.
   const tables = present
-    ? new Map([...present.tables, ...(settled?.tables ?? [])])
+    ? new Map([...present.stored.routing, ...(settled?.tables ?? [])])
     : settled?.tables;
-  const auxiliaryResult = present?.auxiliaryResult ?? run.auxiliaryResult;
   const due = await report?.due(results);
-  const all = present ? [...results, ...present.otherResults] : results;
-  records.writeResults(record, all, tables, auxiliaryResult, due);
+  const stored = resultsByKey(run, results, present?.stored.results);
+  records.writeResults(record, stored, tables, due);
   routing?.apply();
   return { printed, results, due };
 }

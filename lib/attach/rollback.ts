@@ -10,42 +10,30 @@ import { plain } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import {
   type AttachmentRecord,
-  type AttachmentRouting,
   executedIn,
-  resultKey,
+  recorded,
+  resultsByKey,
   withExecuted,
 } from "../state/record.ts";
-import type { DueStatus } from "../state/records.ts";
+import type { DueStatus, StoredResults } from "../state/records.ts";
 import type { Context } from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 
-/** The attachments that a running pod has before another one (agent.md). */
+/** What a running pod has before another attachment (agent.md). */
 export interface PresentAttachments {
   record: AttachmentRecord;
-  /** In the order of the record. */
-  attachments: readonly Attachment[];
-  /** One for each of `attachments`. */
+  /** Also the pod's status that is due so far. */
+  stored: StoredResults & { due: DueStatus | undefined };
+  /** The results of the completed attachments, with which the list of the ADD begins. */
   results: readonly Result[];
-  /** Attachments that are not completed, or being detached: they come after the new ones. */
-  others: readonly Attachment[];
-  /** One for each of `others`. */
-  otherResults: readonly (Result | undefined)[];
-  tables: ReadonlyMap<string, AttachmentRouting>;
-  /** The pod's status that is due so far. */
-  due: DueStatus | undefined;
-  /** The result of the auxiliary chain, which stays as it is. */
-  auxiliaryResult: Result | undefined;
 }
 
 /** How far an ADD came. */
 export interface FailedAdd {
   record: AttachmentRecord;
   attachments: readonly Attachment[];
-  auxiliary?: Attachment | undefined;
-  /** The number of attachments of a running pod, which come first. */
-  present: number;
-  /** The number of attachments so far, a failed one included. */
-  touched: number;
+  /** The attachments of this ADD so far, a failed one included. */
+  touched: Attachment[];
   /** In the order of the attachments, for those that were added. */
   results: Result[];
   /** The result of the auxiliary chain. */
@@ -68,10 +56,10 @@ export async function rollBack(
   const { request, log, path } = context;
   const { containerId, netns } = request;
   if (present) restoreResults(context, present);
-  const touched = executedIn(run.record).slice(run.present, run.touched);
+  const touched = run.touched.map(recorded);
   const { remaining, failures } = await deleteAttachments(
     touched,
-    resultsByInterface(run),
+    resultsByKey(run, run.results),
     { containerId, netns, path },
     deadline,
     { ...caller, neverRan: await neverRan(error, touched) },
@@ -167,40 +155,13 @@ function keepRemaining(
 /** Removes the results of the new attachments: they are deleted, or could not be. */
 function restoreResults(
   { records, log }: Context,
-  {
-    record,
-    attachments,
-    results,
-    others,
-    otherResults,
-    auxiliaryResult,
-    tables,
-    due,
-  }: PresentAttachments,
+  { record, stored: { results, routing, due } }: PresentAttachments,
 ): void {
   try {
-    const kept = { ...record, attachments: [...attachments, ...others] };
-    const all = [...results, ...otherResults];
-    records.writeResults(kept, all, tables, auxiliaryResult, due);
+    records.writeResults(record, results, routing, due);
   } catch (error) {
     log().error("rollback: failed to restore the results", {
       error: messageOf(error),
     });
   }
-}
-
-function resultsByInterface({
-  attachments,
-  results,
-  auxiliary,
-  auxiliaryResult,
-}: FailedAdd): ReadonlyMap<string, Result> {
-  const byInterface = new Map<string, Result>();
-  if (auxiliary && auxiliaryResult)
-    byInterface.set(resultKey(auxiliary), auxiliaryResult);
-  for (const [i, { ifname }] of attachments.entries()) {
-    const result = results[i];
-    if (result) byInterface.set(ifname, result);
-  }
-  return byInterface;
 }

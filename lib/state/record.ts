@@ -11,6 +11,7 @@ import {
   own,
   parseJson,
 } from "../cni/json.ts";
+import type { Result } from "../cni/result.ts";
 import { messageOf } from "../linux/errno.ts";
 import { bytesOf, isLonger } from "../linux/text.ts";
 import type { Attachment } from "../select/attachment.ts";
@@ -93,7 +94,35 @@ export function resultKey(
 }
 
 /** No interface has this name. */
-export const auxiliaryKey = "";
+const auxiliaryKey = "";
+
+/** The results of an ADD by {@link resultKey}, beside `others` that a running pod has. */
+export function resultsByKey(
+  {
+    attachments,
+    auxiliaryResult,
+  }: { attachments: readonly Attachment[]; auxiliaryResult?: Result },
+  /** In the order of the attachments. */
+  results: readonly Result[],
+  others?: ReadonlyMap<string, Result>,
+): ReadonlyMap<string, Result> {
+  const byKey = new Map(others);
+  let i = 0;
+  for (const { ifname } of attachments) {
+    const result = results[i++];
+    if (result) byKey.set(ifname, result);
+  }
+  if (auxiliaryResult) byKey.set(auxiliaryKey, auxiliaryResult);
+  return byKey;
+}
+
+/** An attachment as in a record: without extras. */
+export function recorded({
+  extras: _extras,
+  ...attachment
+}: Attachment): Attachment {
+  return attachment;
+}
 
 /** Our own disk failed, or a file on it is unreadable: always code 5, and never a delegate's error. */
 export class RecordError extends CniError {

@@ -127,24 +127,20 @@ export class Records {
   }
 
   /**
-   * Results in the order of the attachments, that of the auxiliary chain, and the status
-   * that is due. Never made durable: torn only means no prevResult.
+   * Results by `resultKey`, as {@link readResults} gives them, and the status that is due.
+   * Never made durable: torn only means no prevResult.
    */
   writeResults(
     record: AttachmentRecord,
-    results: readonly (Result | undefined)[],
+    results: ReadonlyMap<string, Result>,
     routing?: ReadonlyMap<string, AttachmentRouting>,
-    auxiliary?: Result,
     status?: DueStatus,
   ): void {
     const entries: object[] = [];
     for (const attachment of executedIn(record)) {
       const ifname = resultKey(attachment);
       const made = routing?.get(ifname);
-      const result =
-        (attachment === record.auxiliary
-          ? auxiliary
-          : results[entries.length]) ?? null;
+      const result = results.get(ifname) ?? null;
       entries.push({ ifname, result, ...(made && { routing: made }) });
     }
     const json = JSON.stringify({ formatVersion, results: entries, status });

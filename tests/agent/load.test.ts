@@ -7,7 +7,7 @@ import { LoadSampler } from "../../lib/agent/metrics/load.ts";
 import { createContext } from "../../lib/attach/context.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { record } from "../cli/fixtures.ts";
-import { attachmentOf } from "../support/records.ts";
+import { attachmentOf, resultsOf } from "../support/records.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
 
 let directory: string;
@@ -59,7 +59,7 @@ function start() {
       attachments: [one],
     };
     context.records.write(made).close();
-    context.records.writeResults(made, [resultOf(...hosts)]);
+    context.records.writeResults(made, resultsOf(made, [resultOf(...hosts)]));
     return made;
   };
   return {

@@ -1,5 +1,5 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
-import { attachmentOf, recordOf } from "../support/records.ts";
+import { attachmentOf, recordOf, resultsOf } from "../support/records.ts";
 import { describe, expect, spyOn, test } from "bun:test";
 import {
   abandonedRecords,
@@ -67,12 +67,10 @@ class Deleting implements Disposable {
     const { records } = this.context;
     records.write(this.record).close();
     const isCompleted = ({ ifname }: Attachment) => completed.includes(ifname);
-    records.writeResults(
-      this.record,
-      this.record.attachments.map((one) =>
-        isCompleted(one) ? { cniVersion: "1.0.0" } : undefined,
-      ),
+    const results = this.record.attachments.map((one) =>
+      isCompleted(one) ? { cniVersion: "1.0.0" as const } : undefined,
     );
+    records.writeResults(this.record, resultsOf(this.record, results));
   }
 
   /** After a DEL in which these failed; `!` before a name: it was not reached. */

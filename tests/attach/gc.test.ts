@@ -3,7 +3,7 @@
  * time is whose (state.md "CHECK, GC, STATUS", "Time"). What it does with real
  * processes is in tests/integration.
  */
-import { attachmentOf, recordOf } from "../support/records.ts";
+import { attachmentOf, recordOf, resultsOf } from "../support/records.ts";
 import { describe, expect, spyOn, test } from "bun:test";
 import {
   existsSync,
@@ -91,7 +91,10 @@ class GcNode implements Disposable {
       ...overrides,
     });
     this.records.write(record).close();
-    this.records.writeResults(record, [{ cniVersion: "1.1.0" }]);
+    this.records.writeResults(
+      record,
+      resultsOf(record, [{ cniVersion: "1.1.0" }]),
+    );
   }
 
   /** A file of the records that says something else, written so long ago. */

@@ -20,7 +20,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { directoryOptions } from "../support/node.ts";
-import { attachmentOf, recordOf } from "../support/records.ts";
+import { attachmentOf, recordOf, resultsOf } from "../support/records.ts";
 
 /** The output of a command and its exit code. */
 export interface Ended {
@@ -177,7 +177,7 @@ export class NodeDirectory implements Disposable {
     const records = new RecordDirectory(this.dataDir);
     const written = { ...record(), ...overrides };
     records.write(written).close();
-    if (results) records.writeResults(written, results);
+    if (results) records.writeResults(written, resultsOf(written, results));
     return written;
   }
 

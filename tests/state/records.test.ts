@@ -29,7 +29,7 @@ import {
 import { Records } from "../../lib/state/records.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
-import { exampleRecord as record } from "../support/records.ts";
+import { exampleRecord as record, resultsOf } from "../support/records.ts";
 
 const name = "c1:eth0";
 
@@ -87,7 +87,7 @@ describe("Records, the files", () => {
     const dataDir = `${at.dataDir}/deep/data`;
     const records = new RecordDirectory(dataDir);
     records.write(record).close();
-    records.writeResults(record, []);
+    records.writeResults(record, new Map());
     const mode = (path: string) =>
       (statSync(`${dataDir}/${path}`).mode & 0o777).toString(8);
     expect(
@@ -379,7 +379,7 @@ test("Records, in a directory that is not ours alone: 5, whatever is done", asyn
   for (const work of [
     () => unsafe.has(record),
     () => unsafe.write(record),
-    () => unsafe.writeResults(record, []),
+    () => unsafe.writeResults(record, new Map()),
     () => unsafe.remove(record),
     () => unsafe.setAside(name),
     () => unsafe.noteGone(record, 1),
@@ -415,7 +415,7 @@ test("RecordDirectory.move, onto directories: they are moved aside", async () =>
   using at = node();
   const abandoned = new RecordDirectory(at.dataDir, "abandoned");
   at.records.write(record).close();
-  at.records.writeResults(record, [{ cniVersion: "1.0.0" }]);
+  at.records.writeResults(record, resultsOf(record, [{ cniVersion: "1.0.0" }]));
   const path = `${at.dataDir}/abandoned/${Records.nameOf("c1", "eth0", `${record.bootId}-${record.uptimeMs}`)}`;
   directoryAt(`${path}.json`);
   directoryAt(`${path}.result.json`);
@@ -490,7 +490,11 @@ describe("Records.readResults", () => {
     using at = node();
     at.records.write(record).close();
     const routing = new Map([["net1", made]]);
-    at.records.writeResults(record, stored as Result[], routing);
+    at.records.writeResults(
+      record,
+      resultsOf(record, stored as Result[]),
+      routing,
+    );
     const path = at.file(".result.json");
     writeFileSync(path, change(readFileSync(path, "utf8")));
     const found = await at.records.readResults(record);
@@ -573,7 +577,7 @@ describe("Records.readResults", () => {
 
   test("returns none of a file above the limit", async () => {
     using at = node();
-    at.records.writeResults(record, results);
+    at.records.writeResults(record, resultsOf(record, results));
     truncateSync(at.file(".result.json"), (256 << 20) + 1);
     expect((await at.records.readResults(record)).results.size).toBe(0);
   });

@@ -1,6 +1,7 @@
 /** Attachments and records for tests. */
 import { readFileSync } from "node:fs";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
+import type { Result } from "../../lib/cni/result.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
 import {
   type AttachmentRecord,
@@ -90,3 +91,16 @@ export const exampleRecord: AttachmentRecord = {
     },
   ],
 };
+
+/** Results in the order of a record's attachments, for `writeResults`. */
+export function resultsOf(
+  { attachments }: AttachmentRecord,
+  results: readonly (Result | undefined)[],
+): ReadonlyMap<string, Result> {
+  return new Map(
+    attachments.flatMap(({ ifname }, i) => {
+      const result = results[i];
+      return result === undefined ? [] : [[ifname, result] as const];
+    }),
+  );
+}

@@ -20,12 +20,10 @@ import type { Choice } from "../../select/choice.ts";
 import { maxAttachments } from "../../select/cni-annotation.ts";
 import { lowestFree } from "../../select/interface-names.ts";
 import { requireServedOnce } from "../../select/policy.ts";
-import { auxiliaryKey } from "../../state/record.ts";
 import type { DueStatus } from "../../state/records.ts";
 import { type StatusReport, attach } from "../add-attachments.ts";
 import { resolveChoice, selectionOf } from "../choice/choose.ts";
 import { type Context, openOnce, readNetworks } from "../context.ts";
-import type { PresentAttachments } from "../rollback.ts";
 import { statusOf, writeDue } from "../write-back.ts";
 import { detachOne } from "./detach-network.ts";
 import {
@@ -98,19 +96,9 @@ export async function addToPod(
   deadlines: AddDeadlines,
 ): Promise<{ result: Result | undefined; due: DueStatus | undefined }> {
   const { attachments, results } = completeOf({ record, stored });
-  const others = record.attachments.filter((has) => !attachments.includes(has));
   const primary = attachments.findIndex((has) => has.ifname === record.ifname);
   const all = [...attachments, one];
-  const present: PresentAttachments = {
-    record,
-    attachments,
-    results,
-    others,
-    otherResults: others.map(({ ifname }) => stored.results.get(ifname)),
-    tables: stored.routing,
-    auxiliaryResult: stored.results.get(auxiliaryKey),
-    due: stored.due,
-  };
+  const present = { record, stored, results };
   const networks = { choice: { primary }, attachments: all };
   const report: StatusReport = {
     due: (ofAll) => statusOf(context, all.map(withStatusExtras), ofAll),

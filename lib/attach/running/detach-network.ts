@@ -8,7 +8,7 @@ import type { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { recordedNetns } from "../../linux/netns.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
-import { type AttachmentRouting, auxiliaryKey } from "../../state/record.ts";
+import type { AttachmentRouting } from "../../state/record.ts";
 import { type Context, openOnce, prefixNetwork } from "../context.ts";
 import { delegateCaller } from "../delegates.ts";
 import { removeRouting } from "../del.ts";
@@ -122,13 +122,7 @@ async function writeRest(pod: RunningPod): Promise<RunningPod> {
   const complete = completeOf(pod);
   const reported = complete.attachments.map(withStatusExtras);
   const due = await statusOf(context, reported, complete.results);
-  records.writeResults(
-    record,
-    record.attachments.map((one) => results.get(one.ifname)),
-    routing,
-    results.get(auxiliaryKey),
-    due,
-  );
+  records.writeResults(record, results, routing, due);
   records.write(record).sync();
   return { ...pod, stored: { ...stored, due } };
 }

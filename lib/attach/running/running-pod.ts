@@ -23,17 +23,19 @@ import {
 } from "../../state/records.ts";
 import { type Context, createContext } from "../context.ts";
 import { searchPath } from "../delegates.ts";
+import type { PresentAttachments } from "../rollback.ts";
 
 /** The pod's name, or exactly one record of it. */
 export type PodSelector =
   | { namespace: string; name: string; containerId?: undefined }
   | { containerId: string; ifname: string };
 
-export interface RunningPod {
+export interface RunningPod extends Pick<
+  PresentAttachments,
+  "record" | "stored"
+> {
   /** The context of its ADD: request, arguments and plugin directories of the record. */
   context: Context;
-  record: AttachmentRecord;
-  stored: StoredResults & { due: DueStatus | undefined };
   lock: Lock;
 }
 
