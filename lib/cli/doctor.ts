@@ -10,14 +10,8 @@ import {
 } from "./command/output.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { checkAccess } from "./doctor/access.ts";
-import {
-  type Check,
-  type Finding,
-  type Node,
-  type Verdict,
-  fail,
-  readNode,
-} from "./doctor/check.ts";
+import { type Check, type Node, readNode } from "./doctor/check.ts";
+import { type Finding, type Verdict, fail } from "./doctor/outcome.ts";
 import * as choice from "./doctor/choice.ts";
 import * as configuration from "./doctor/configuration.ts";
 import * as credential from "./doctor/credential.ts";

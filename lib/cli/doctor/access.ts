@@ -11,16 +11,8 @@ import {
   definitions,
   group as definitionGroup,
 } from "../manifest/definition.ts";
-import {
-  type Check,
-  type Node,
-  type Outcome,
-  fail,
-  named,
-  ok,
-  skip,
-  warn,
-} from "./check.ts";
+import type { Check, Node } from "./check.ts";
+import { type Outcome, fail, named, ok, skip, warn } from "./outcome.ts";
 
 export const checkAccess: Check = async ({
   config,

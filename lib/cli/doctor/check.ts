@@ -1,4 +1,4 @@
-/** The input and output of a check of `genie doctor`. */
+/** A check of `genie doctor`, and what it gets: the node. */
 import type { Context } from "../../attach/context.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import {
@@ -13,47 +13,11 @@ import { attempt, problemOf } from "../node/attempt.ts";
 import type { Directories } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import { type OwnNetwork, findOwn, nodeContext } from "../node/node-context.ts";
-
-/** "skip": it does not apply here, or cannot be known. */
-export type Verdict = "ok" | "warn" | "fail" | "skip";
-
-export interface Outcome {
-  /** Absent: the name of the check in the table. */
-  check?: string;
-  verdict: Verdict;
-  found: string;
-  /** If something has to be done. */
-  advice?: string;
-}
-
-export interface Finding extends Outcome {
-  check: string;
-}
+import type { Outcome } from "./outcome.ts";
 
 export type Check = (
   node: Node,
 ) => Outcome | Outcome[] | Promise<Outcome | Outcome[]>;
-
-export function ok(found: string): Outcome {
-  return { verdict: "ok", found };
-}
-
-export function skip(found: string): Outcome {
-  return { verdict: "skip", found };
-}
-
-export function warn(found: string, advice: string): Outcome {
-  return { verdict: "warn", found, advice };
-}
-
-export function fail(found: string, advice: string): Outcome {
-  return { verdict: "fail", found, advice };
-}
-
-/** An outcome under another name than that of its check in the table. */
-export function named(check: string, outcome: Outcome): Finding {
-  return { check, ...outcome };
-}
 
 /** The node, read once for all checks. */
 export interface Node {

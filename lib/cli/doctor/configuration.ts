@@ -18,15 +18,8 @@ import { ownFile, ownType } from "../node/directories.ts";
 import { namesIn, readTextIfAny } from "../node/read-file.ts";
 import { renamedAdvice, renamedFiles } from "../node/renamed-files.ts";
 import { runtimeSettings } from "../node/runtime-settings.ts";
-import {
-  type Check,
-  type Node,
-  type Outcome,
-  fail,
-  named,
-  ok,
-  warn,
-} from "./check.ts";
+import type { Check, Node } from "./check.ts";
+import { type Outcome, fail, named, ok, warn } from "./outcome.ts";
 
 export const checkConfiguration: Check = (node) => {
   const { ours, directories, files, configProblem } = node;

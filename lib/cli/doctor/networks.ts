@@ -11,7 +11,8 @@ import { quote } from "../../linux/text.ts";
 import type { Candidate, Networks } from "../../select/node-networks.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
-import { type Check, type Node, fail, named, ok, warn } from "./check.ts";
+import type { Check, Node } from "./check.ts";
+import { fail, named, ok, warn } from "./outcome.ts";
 
 export const checkNetworks: Check = async (node) => {
   const { networks } = node;

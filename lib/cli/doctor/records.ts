@@ -11,7 +11,8 @@ import { counted } from "../command/output.ts";
 import { problemOf } from "../node/attempt.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
 import { sandboxOf } from "../records/sandbox.ts";
-import { type Check, fail, ok, warn } from "./check.ts";
+import type { Check } from "./check.ts";
+import { fail, ok, warn } from "./outcome.ts";
 
 export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];

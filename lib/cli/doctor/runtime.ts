@@ -28,16 +28,8 @@ import {
   runtimesOf,
   versionOf,
 } from "../node/runtimes.ts";
-import {
-  type Check,
-  type Node,
-  type Outcome,
-  fail,
-  named,
-  ok,
-  skip,
-  warn,
-} from "./check.ts";
+import type { Check, Node } from "./check.ts";
+import { type Outcome, fail, named, ok, skip, warn } from "./outcome.ts";
 
 /** The versions since which each sends annotations and calls STATUS. */
 const since: Readonly<

@@ -1,6 +1,6 @@
 /** For the tests of doctor: an API server that answers it, and its findings. */
 import { expect, test } from "bun:test";
-import type { Finding } from "../../../lib/cli/doctor/check.ts";
+import type { Finding } from "../../../lib/cli/doctor/outcome.ts";
 import type { ApiServer } from "../../support/api-server.ts";
 import { NodeDirectory } from "../fixtures.ts";
 

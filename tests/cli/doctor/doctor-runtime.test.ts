@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { Finding } from "../../../lib/cli/doctor/check.ts";
+import type { Finding } from "../../../lib/cli/doctor/outcome.ts";
 import { optionOf, runtimeProcesses } from "../../../lib/cli/node/runtimes.ts";
 import { genieBinary } from "../../support/build.ts";
 import { temporaryDirectory, until } from "../../support/delegate.ts";
