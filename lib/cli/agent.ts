@@ -25,11 +25,13 @@ import { credentialOptions } from "./install/credential-options.ts";
 import {
   type Directories,
   defaultDirectories,
+  ownType,
+} from "./node/directories.ts";
+import {
   directoriesOf,
   directoryArgs,
   nodeOptions,
-  ownType,
-} from "./node/directories.ts";
+} from "./node/node-options.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { nodeContext } from "./node/node-context.ts";
 import { apiNodeName } from "./node/node-name.ts";

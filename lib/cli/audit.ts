@@ -25,7 +25,7 @@ import {
 } from "./command/output.ts";
 import type { Terminal } from "./command/terminal.ts";
 import type { Env } from "../cni/args.ts";
-import { directoriesOf, nodeOptions } from "./node/directories.ts";
+import { directoriesOf, nodeOptions } from "./node/node-options.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";
 import { apiNodeName } from "./node/node-name.ts";

@@ -20,11 +20,8 @@ import { checkMounts } from "./doctor/mounts.ts";
 import * as networks from "./doctor/networks.ts";
 import * as records from "./doctor/records.ts";
 import * as runtime from "./doctor/runtime.ts";
-import {
-  type Directories,
-  directoriesOf,
-  nodeOptions,
-} from "./node/directories.ts";
+import type { Directories } from "./node/directories.ts";
+import { directoriesOf, nodeOptions } from "./node/node-options.ts";
 
 /** In the order in which a pod depends on them. */
 const checks: readonly [name: string, check: Check][] = [

@@ -14,11 +14,8 @@ import type { AttachmentRecord } from "../state/record.ts";
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
-import {
-  directoriesOf,
-  directoryOptions,
-  ownType,
-} from "./node/directories.ts";
+import { ownType } from "./node/directories.ts";
+import { directoriesOf, directoryOptions } from "./node/node-options.ts";
 import { contextOf } from "./node/node-context.ts";
 import { drop } from "./records/abandoned.ts";
 import { type Collection, collect } from "./records/collect.ts";

@@ -10,7 +10,7 @@ import {
   table,
 } from "./command/output.ts";
 import type { Terminal } from "./command/terminal.ts";
-import { directoriesOf, nodeOptions } from "./node/directories.ts";
+import { directoriesOf, nodeOptions } from "./node/node-options.ts";
 import { contextOf } from "./node/node-context.ts";
 import { namespaceFilter, namespaceOptions } from "./pods/pod-operand.ts";
 import {

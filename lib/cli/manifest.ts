@@ -22,7 +22,7 @@ import { dra } from "./manifest/dra.ts";
 import type { Feature } from "./manifest/feature.ts";
 import { logicalNetworks } from "./manifest/logical-networks.ts";
 import { type ManifestOptions, objects } from "./manifest/objects.ts";
-import { directoriesOf, directoryOptions } from "./node/directories.ts";
+import { directoriesOf, directoryOptions } from "./node/node-options.ts";
 
 /** The optional parts. */
 const features: readonly Feature[] = [

@@ -1,7 +1,7 @@
 /** `genie metrics`: the metrics of this node, printed once. */
 import { CallCounters, metricsText } from "../agent/metrics/metrics.ts";
 import type { Command } from "./command/command.ts";
-import { directoriesOf, nodeOptions } from "./node/directories.ts";
+import { directoriesOf, nodeOptions } from "./node/node-options.ts";
 import { contextOf } from "./node/node-context.ts";
 
 export const metrics: Command = {

@@ -12,12 +12,12 @@ import type { Command } from "../command/command.ts";
 import type { Terminal } from "../command/terminal.ts";
 import type { Env } from "../../cni/args.ts";
 import { changeRoot, runBelowRoot } from "../node/below-root.ts";
+import type { Directories } from "../node/directories.ts";
 import {
-  type Directories,
   directoriesOf,
   directoryArgs,
   nodeOptions,
-} from "../node/directories.ts";
+} from "../node/node-options.ts";
 import { nodeContext } from "../node/node-context.ts";
 
 /** Milliseconds: every network has its own limit. */

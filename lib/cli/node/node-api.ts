@@ -7,7 +7,7 @@ import { serviceAccountDirectory } from "../../kube/access/access.ts";
 import type { Input } from "../command/input.ts";
 import { optionsOf } from "../command/options.ts";
 import type { Env } from "../../cni/args.ts";
-import { directoriesOf } from "./directories.ts";
+import { directoriesOf } from "./node-options.ts";
 import { contextOf } from "./node-context.ts";
 
 export const apiOptions = optionsOf({

@@ -18,10 +18,10 @@ import type { Env } from "../../cni/args.ts";
 import {
   type Directories,
   defaultDirectories,
-  directoriesOf,
   ownFile,
   ownType,
 } from "./directories.ts";
+import { directoriesOf } from "./node-options.ts";
 
 export interface OwnNetwork {
   file: string;
