@@ -16,13 +16,11 @@ import type { Command } from "./command/command.ts";
 import type { Input } from "./command/input.ts";
 import { optionsOf } from "./command/options.ts";
 import {
-  type Column,
-  counted,
   outputOption,
   structured,
   structuredFormats,
-  table,
 } from "./command/output.ts";
+import { type Column, counted, table } from "./command/table.ts";
 import type { Terminal } from "./command/terminal.ts";
 import type { Env } from "../cni/args.ts";
 import { directoriesOf, nodeOptions } from "./node/node-options.ts";

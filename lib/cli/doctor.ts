@@ -2,12 +2,8 @@
 import { messageOf } from "../linux/errno.ts";
 import { escapeControls } from "../linux/text.ts";
 import type { Command } from "./command/command.ts";
-import {
-  columns,
-  counted,
-  outputOption,
-  structured,
-} from "./command/output.ts";
+import { outputOption, structured } from "./command/output.ts";
+import { columns, counted } from "./command/table.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { checkAccess } from "./doctor/access.ts";
 import { type Check, type Node, readNode } from "./doctor/check.ts";

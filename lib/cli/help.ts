@@ -9,7 +9,7 @@ import {
 } from "./command/command.ts";
 import { UsageError } from "./command/input.ts";
 import { type Option, helpOption } from "./command/options.ts";
-import { columns } from "./command/output.ts";
+import { columns } from "./command/table.ts";
 
 export const help: Command = {
   operand: { name: "COMMAND", optional: true },

@@ -2,13 +2,11 @@
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
 import {
-  type Column,
-  age,
   outputOption,
   structured,
   structuredFormats,
-  table,
 } from "./command/output.ts";
+import { type Column, age, table } from "./command/table.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { directoriesOf, nodeOptions } from "./node/node-options.ts";
 import { contextOf } from "./node/node-context.ts";

@@ -1,6 +1,7 @@
 /** `-o yaml`: every reader of YAML sees what `-o json` says. */
 import { expect, test } from "bun:test";
-import { structured, table, yamlOf } from "../../lib/cli/command/output.ts";
+import { structured, yamlOf } from "../../lib/cli/command/output.ts";
+import { table } from "../../lib/cli/command/table.ts";
 
 test.each([
   "2026-11-28",

@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
 import { requireOwnDirectory } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import { counted } from "../command/output.ts";
+import { counted } from "../command/table.ts";
 import { problemOf } from "../node/attempt.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
 import { sandboxOf } from "../records/sandbox.ts";

@@ -1,7 +1,7 @@
 /** The text of `genie explain`. Pure. */
 import { escapeControls } from "../../linux/text.ts";
 import type { Device } from "../../select/attachment.ts";
-import { counted } from "../command/output.ts";
+import { counted } from "../command/table.ts";
 import type { ExplainedAttachment, Explanation } from "./explanation.ts";
 import type {
   RemoteAttachment,
