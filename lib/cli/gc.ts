@@ -10,7 +10,6 @@ import {
 } from "../attach/abandoned/retry-abandoned.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { escapeControls } from "../linux/text.ts";
-import type { AttachmentRecord } from "../state/record.ts";
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
@@ -18,7 +17,11 @@ import { ownType } from "./node/directories.ts";
 import { directoriesOf, directoryOptions } from "./node/node-options.ts";
 import { contextOf } from "./node/node-context.ts";
 import { drop } from "./records/abandoned.ts";
-import { type Collection, collect } from "./records/collect.ts";
+import {
+  type Collection,
+  collect,
+  collectionLines,
+} from "./records/collect.ts";
 import { whyUnseen } from "./records/sandbox.ts";
 
 export const gc: Command = {
@@ -83,10 +86,6 @@ async function collectAll(
 
 function reportOf(found: Collection & RetryOutcome): string {
   const { deleted, waiting, abandoned, kept, failed } = found;
-  const named = (word: string, records: readonly AttachmentRecord[]) =>
-    records.map(
-      ({ containerId, ifname }) => `${word} ${containerId} ${ifname}`,
-    );
   const left = abandoned.length + kept.length;
   const counts = [
     `${deleted.length} deleted`,
@@ -95,10 +94,8 @@ function reportOf(found: Collection & RetryOutcome): string {
     ...(left > 0 ? [`${left} abandoned`] : []),
   ];
   const lines = [
-    ...named("deleted", deleted),
-    ...named("abandoned", abandoned),
+    ...collectionLines(found),
     ...kept.map(({ name, reason }) => `still abandoned ${name}: ${reason}`),
-    ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
     counts.join(", "),
   ];
   // Plugins word the errors, and the agent reads the lines.

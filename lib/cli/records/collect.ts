@@ -20,6 +20,23 @@ export interface Collection {
   failed: { what: string; error: string }[];
 }
 
+/** A line for each record that was not left as it was. */
+export function collectionLines({
+  deleted,
+  abandoned,
+  failed,
+}: Collection): string[] {
+  const named = (word: string, records: readonly AttachmentRecord[]) =>
+    records.map(
+      ({ containerId, ifname }) => `${word} ${containerId} ${ifname}`,
+    );
+  return [
+    ...named("deleted", deleted),
+    ...named("abandoned", abandoned),
+    ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
+  ];
+}
+
 /** Milliseconds for one record. */
 const recordMs = 50_000;
 

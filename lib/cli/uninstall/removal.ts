@@ -14,7 +14,7 @@ import type { Candidate } from "../../select/node-networks.ts";
 import { definitionsDirectory } from "../../state/cached-definition.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { statusSynced } from "../../state/synced.ts";
-import { counted } from "../command/output.ts";
+import { counted } from "../command/table.ts";
 import type { Env } from "../../cni/args.ts";
 import { credentialDirectory, credentialFiles } from "../install/credential.ts";
 import { requireNoKeeper } from "../install/installer-lock.ts";
@@ -24,7 +24,7 @@ import { nodeContext } from "../node/node-context.ts";
 import { removePath, removeWritten } from "../node/replace-file.ts";
 import { runtimesOf } from "../node/runtimes.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
-import { collect } from "../records/collect.ts";
+import { collect, collectionLines } from "../records/collect.ts";
 import { whyUnseen } from "../records/sandbox.ts";
 import {
   formerNetwork,
@@ -144,16 +144,7 @@ function removeCredential(directories: Directories): string[] {
 async function deleteGone(context: Context, binDir: string): Promise<string[]> {
   const why = await whyUnseen(context, `${binDir}/${ownType} gc`);
   if (why !== undefined) return [`deleted no attachment: ${why}`];
-  const { deleted, abandoned, failed } = await collect(context, 0);
-  return [
-    ...deleted.map(
-      ({ containerId, ifname }) => `deleted ${containerId} ${ifname}`,
-    ),
-    ...abandoned.map(
-      ({ containerId, ifname }) => `abandoned ${containerId} ${ifname}`,
-    ),
-    ...failed.map(({ what, error }) => `failed to delete ${what}: ${error}`),
-  ];
+  return collectionLines(await collect(context, 0));
 }
 
 /** Drops records of the former network alone: its own DEL frees their addresses. */
