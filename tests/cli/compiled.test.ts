@@ -199,12 +199,6 @@ describe("the executable and the API server", () => {
 });
 
 describe("the executable below another root", () => {
-  const below = (node: NodeDirectory) => [
-    `--root=${node.root}`,
-    "--conf-dir=/etc/cni/net.d",
-    "--bin-dir=/opt/cni/bin",
-  ];
-
   /** The loader and the libraries of the executable, as a node has them. */
   function libraries(): string[] {
     const { stdout } = Bun.spawnSync(["ldd", genieBinary()]);
@@ -218,7 +212,7 @@ describe("the executable below another root", () => {
     // As in a container, whose mount of the node's root has the node's /proc.
     const script = 'mount --rbind /proc "$0/proc" && exec "$@"';
     return genie(
-      ["install", ...below(node)],
+      ["install", ...node.below],
       ["unshare", "--mount", "sh", "-c", script, node.root],
       executable,
     );

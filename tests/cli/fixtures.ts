@@ -142,6 +142,16 @@ export class NodeDirectory implements Disposable {
     return directoryOptions(this);
   }
 
+  /** The same below its root, as in a container that has mounted it. */
+  get below(): string[] {
+    return [
+      `--root=${this.root}`,
+      "--conf-dir=/etc/cni/net.d",
+      "--bin-dir=/opt/cni/bin",
+      "--data-dir=/var/lib/genie",
+    ];
+  }
+
   type(
     command: string,
     words: readonly string[] = [],

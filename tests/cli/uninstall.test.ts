@@ -187,13 +187,7 @@ describe("uninstall", () => {
     const elsewhere = { ...two, netns: "/nowhere", mountNamespace: "1" };
     node.record({ ...elsewhere, containerId: "c2" });
     node.record({ ...two, containerId: "c3", bootId: "earlier" });
-    const directories = [
-      `--root=${node.root}`,
-      "--conf-dir=/etc/cni/net.d",
-      "--bin-dir=/opt/cni/bin",
-      "--data-dir=/var/lib/genie",
-    ];
-    const { exitCode, stderr } = await node.type("uninstall", directories);
+    const { exitCode, stderr } = await node.type("uninstall", node.below);
     const line = "  shop/web: eth0=canal-net, net1=weave-net";
     expect([exitCode, stderr.split("\n").slice(1).toSorted()]).toEqual([
       1,
@@ -288,12 +282,7 @@ describe("uninstall", () => {
     using node = await NodeDirectory.installed();
     node.write("etc/crio/crio.conf", "");
     node.record();
-    const { exitCode, stdout } = await node.type("uninstall", [
-      `--root=${node.root}`,
-      "--conf-dir=/etc/cni/net.d",
-      "--bin-dir=/opt/cni/bin",
-      "--data-dir=/var/lib/genie",
-    ]);
+    const { exitCode, stdout } = await node.type("uninstall", node.below);
     expect({ exitCode, records: await node.records(), stdout }).toEqual({
       exitCode: 0,
       records: ["c1"],

@@ -1,5 +1,6 @@
 /** For the tests of doctor: an API server that answers it, and its findings. */
 import { expect, test } from "bun:test";
+import type { Terminal } from "../../../lib/cli/command/terminal.ts";
 import type { Finding } from "../../../lib/cli/doctor/outcome.ts";
 import type { ApiServer } from "../../support/api-server.ts";
 import { NodeDirectory } from "../fixtures.ts";
@@ -47,10 +48,20 @@ export function cluster(
   }
 }
 
+/** What doctor finds. */
+export async function findingsOf(
+  node: NodeDirectory,
+  words: string[] = [],
+  overrides: Partial<Terminal> = {},
+): Promise<Finding[]> {
+  const all = ["-o=json", ...words];
+  const { stdout } = await node.type("doctor", all, overrides);
+  return JSON.parse(stdout) as Finding[];
+}
+
 export async function diagnosed(node: NodeDirectory, words: string[] = []) {
   const { exitCode, stdout, stderr } = await node.type("doctor", [
-    "-o",
-    "json",
+    "-o=json",
     ...words,
   ]);
   expect(stderr).toBe("");

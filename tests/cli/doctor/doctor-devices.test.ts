@@ -5,6 +5,7 @@ import { type ApiServer, startApiServer } from "../../support/api-server.ts";
 import { removeCerts } from "../../support/certs.ts";
 import { startKubelet } from "../../support/kubelet.ts";
 import { NodeDirectory } from "../fixtures.ts";
+import { findingsOf } from "./diagnosis.ts";
 import { attachmentOf } from "../../support/records.ts";
 
 afterAll(removeCerts);
@@ -43,7 +44,7 @@ function reviewRight(server: ApiServer, allowed: boolean): void {
   });
 }
 
-async function findingsOf(
+async function findingsWith(
   server: ApiServer,
   keys: object,
   prepare?: (node: NodeDirectory) => void,
@@ -52,15 +53,12 @@ async function findingsOf(
   await node.type("install", ["--kubeconfig", server.kubeconfig()]);
   node.configure(keys);
   prepare?.(node);
-  const { stdout } = await node.type("doctor", ["-o", "json"]);
   const checks = new Set([
     "kubelet's devices",
     "node name",
     "may list resourceslices",
   ]);
-  return (JSON.parse(stdout) as Finding[]).filter(({ check }) =>
-    checks.has(check),
-  );
+  return (await findingsOf(node)).filter(({ check }) => checks.has(check));
 }
 
 const verdicts = (findings: Finding[]) =>
@@ -72,7 +70,7 @@ describe("doctor, devices", () => {
     await using kubelet = await startKubelet();
     kubelet.resources.push("x/b", resource);
     listDefinitions(server, definition);
-    const found = await findingsOf(server, {
+    const found = await findingsWith(server, {
       podResourcesSocket: kubelet.socket,
     });
     expect(found).toEqual([
@@ -108,25 +106,27 @@ describe("doctor, devices", () => {
           });
       };
       server.definitions.put(definition);
-      const unnamed = await findingsOf(server, keys, prepare);
+      const unnamed = await findingsWith(server, keys, prepare);
       expect(verdicts(unnamed)).toEqual([
         ["kubelet's devices", "ok"],
         ["node name", "warn"],
       ]);
       const named = { ...keys, nodeName: "node1" };
       reviewRight(server, true);
-      expect(verdicts(await findingsOf(server, named, prepare))).toEqual([
+      expect(verdicts(await findingsWith(server, named, prepare))).toEqual([
         ["kubelet's devices", "ok"],
         ["node name", "ok"],
         ["may list resourceslices", "ok"],
       ]);
       reviewRight(server, false);
-      expect((await findingsOf(server, named, prepare)).at(-1)).toMatchObject({
-        verdict: "warn",
-        found:
-          'denied; needed for devices of "nic.example.com/vf" without a metadata file of their driver',
-        advice: "genie manifest --dra | kubectl apply -f -",
-      });
+      expect((await findingsWith(server, named, prepare)).at(-1)).toMatchObject(
+        {
+          verdict: "warn",
+          found:
+            'denied; needed for devices of "nic.example.com/vf" without a metadata file of their driver',
+          advice: "genie manifest --dra | kubectl apply -f -",
+        },
+      );
     },
   );
 
@@ -137,7 +137,7 @@ describe("doctor, devices", () => {
   ])("no kubelet, %s: %s", async (_, verdict, definitions) => {
     await using server = await startApiServer();
     listDefinitions(server, ...definitions);
-    const [found] = await findingsOf(server, {
+    const [found] = await findingsWith(server, {
       podResourcesSocket: "/nonexistent/kubelet.sock",
     });
     expect(found).toMatchObject({

@@ -3,13 +3,6 @@ import { NodeDirectory } from "../fixtures.ts";
 import { diagnosed, troubles } from "./diagnosis.ts";
 
 describe("doctor, the runtime", () => {
-  const below = (node: NodeDirectory) => [
-    `--root=${node.root}`,
-    "--conf-dir=/etc/cni/net.d",
-    "--bin-dir=/opt/cni/bin",
-    "--data-dir=/var/lib/genie",
-  ];
-
   const containerdCni = (text: string) =>
     `version = 3\n[plugins.'io.containerd.cri.v1.runtime'.cni]\n${text}\n`;
 
@@ -50,9 +43,9 @@ describe("doctor, the runtime", () => {
     ],
   ])("%s", async (_, files, found) => {
     using node = new NodeDirectory();
-    await node.type("install", below(node));
+    await node.type("install", node.below);
     for (const [file, text] of Object.entries(files)) node.write(file, text);
-    const { findings } = await diagnosed(node, below(node));
+    const { findings } = await diagnosed(node, node.below);
     expect(
       findings
         .filter(({ check }) => check.endsWith(" directories"))
@@ -108,20 +101,20 @@ describe("doctor, the runtime", () => {
     ],
   ])("%s %j, is found", async (file, text, trouble) => {
     using node = new NodeDirectory();
-    await node.type("install", below(node));
+    await node.type("install", node.below);
     node.write("etc/crio/crio.conf", "");
     node.write(file, text);
-    const { exitCode, findings } = await diagnosed(node, below(node));
+    const { exitCode, findings } = await diagnosed(node, node.below);
     const found = troubles(findings, ({ check }) => check === trouble[0]);
     expect({ exitCode, found }).toEqual({ exitCode: 1, found: [trouble] });
   });
 
   test("containerd without a loopback plugin, is warned of", async () => {
     using node = new NodeDirectory();
-    await node.type("install", below(node));
+    await node.type("install", node.below);
     node.write("run/containerd/containerd.sock", "");
     const loopback = async () => {
-      const { findings } = await diagnosed(node, below(node));
+      const { findings } = await diagnosed(node, node.below);
       return findings.filter(({ check }) => check === "loopback");
     };
     expect(await loopback()).toEqual([

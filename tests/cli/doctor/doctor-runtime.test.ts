@@ -11,27 +11,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { Finding } from "../../../lib/cli/doctor/outcome.ts";
 import { optionOf, runtimeProcesses } from "../../../lib/cli/node/runtimes.ts";
 import { genieBinary } from "../../support/build.ts";
 import { temporaryDirectory, until } from "../../support/delegate.ts";
 import { denyingExecutableMemory } from "../../support/restricted.ts";
 import { NodeDirectory } from "../fixtures.ts";
-
-const below = (node: NodeDirectory) => [
-  `--root=${node.root}`,
-  "--conf-dir=/etc/cni/net.d",
-  "--bin-dir=/opt/cni/bin",
-  "--data-dir=/var/lib/genie",
-];
-
-async function findings(
-  node: NodeDirectory,
-  words: string[] = [],
-): Promise<Finding[]> {
-  const { stdout } = await node.type("doctor", ["-o", "json", ...words]);
-  return JSON.parse(stdout) as Finding[];
-}
+import { findingsOf } from "./diagnosis.ts";
 
 describe("runtimeProcesses", () => {
   test("by the kernel's name, with program and arguments; shims and others are none", () => {
@@ -110,10 +95,8 @@ describe("doctor, a runtime that runs", () => {
   test("is reported with its version, regardless of PATH", async () => {
     using node = new NodeDirectory();
     await using containerd = await running(node);
-    const { stdout } = await node.type("doctor", ["-o", "json"], {
-      env: { PATH: node.binDir },
-    });
-    const found = (JSON.parse(stdout) as Finding[]).filter(
+    const env = { PATH: node.binDir };
+    const found = (await findingsOf(node, [], { env })).filter(
       ({ check, found: text }) =>
         check === "runtime" && text.includes(`process ${containerd.pid})`),
     );
@@ -136,7 +119,7 @@ describe("doctor, a runtime that runs", () => {
     await using containerd = await running(node, "--config", config);
     expect(containerd.pid).toBeGreaterThan(0);
     expect(
-      (await findings(node)).filter(({ found }) => found.startsWith(config)),
+      (await findingsOf(node)).filter(({ found }) => found.startsWith(config)),
     ).toMatchObject([
       {
         check: "containerd directories",
@@ -150,7 +133,7 @@ describe("doctor, a runtime that runs", () => {
     using node = new NodeDirectory();
     const config = node.write("config.toml", 'disabled_plugins = ["cri"]\n');
     await using containerd = await running(node, "-c", config);
-    const mine = (await findings(node)).filter(({ found }) =>
+    const mine = (await findingsOf(node)).filter(({ found }) =>
       found.includes(`process ${containerd.pid})`),
     );
     expect(mine).toMatchObject([
@@ -173,7 +156,7 @@ describe("doctor, directories of the runtime", () => {
       'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\nbin_dir = "/var/snap/current/bin"\nconf_dir = "/etc/cni/net.d/"\n',
     );
     expect(
-      (await findings(node, below(node))).filter(
+      (await findingsOf(node, node.below)).filter(
         ({ check }) => check === "containerd directories",
       ),
     ).toEqual([
@@ -255,7 +238,7 @@ describe("executable memory", () => {
       using node = new NodeDirectory();
       for (const [path, text] of Object.entries(files)) node.write(path, text);
       const before = node.inodes();
-      const { exitCode, stderr } = await node.type("install", below(node));
+      const { exitCode, stderr } = await node.type("install", node.below);
       if (problem === undefined)
         expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
       else {
@@ -266,7 +249,7 @@ describe("executable memory", () => {
         expect(node.inodes()).toEqual(before);
       }
       expect(
-        (await findings(node, below(node)))
+        (await findingsOf(node, node.below))
           .filter(({ check }) => check === "executable memory")
           .map(({ verdict, found }) => [verdict, found]),
       ).toEqual(
@@ -311,7 +294,7 @@ describe("the executable, executable memory is denied to it", () => {
 describe("a user that is not root", () => {
   test("doctor, the only finding is that root is needed", async () => {
     using node = new NodeDirectory();
-    const { exitCode, stdout } = await node.type("doctor", ["-o", "json"], {
+    const { exitCode, stdout } = await node.type("doctor", ["-o=json"], {
       uid: 1000,
     });
     expect({ exitCode, findings: JSON.parse(stdout) as unknown }).toEqual({

@@ -120,11 +120,7 @@ describe("install, the node's name", () => {
         },
       ),
     );
-    const { exitCode } = await node.type("install", [
-      `--root=${node.root}`,
-      "--conf-dir=/etc/cni/net.d",
-      "--bin-dir=/opt/cni/bin",
-    ]);
+    const { exitCode } = await node.type("install", node.below);
     expect([exitCode, nameOf(node)]).toEqual([0, "n2"]);
   });
 

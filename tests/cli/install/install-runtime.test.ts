@@ -6,12 +6,7 @@ import { NodeDirectory, ptpConf } from "../fixtures.ts";
 describe("install, CRI-O", () => {
   const crio = (node: NodeDirectory) => node.write("etc/crio/crio.conf", "");
   const install = (node: NodeDirectory, words: string[]) =>
-    node.type("install", [
-      `--root=${node.root}`,
-      "--conf-dir=/etc/cni/net.d",
-      "--bin-dir=/opt/cni/bin",
-      ...words,
-    ]);
+    node.type("install", [...node.below, ...words]);
 
   const advice =
     'add "disableGC": true to that file, or move it to another confDir\n';
@@ -95,11 +90,7 @@ describe("install, containerd", () => {
       "etc/containerd/config.toml",
       `version = 2\n${table}\n${settings}\n`,
     );
-    const { exitCode, stdout } = await node.type("install", [
-      `--root=${node.root}`,
-      "--conf-dir=/etc/cni/net.d",
-      "--bin-dir=/opt/cni/bin",
-    ]);
+    const { exitCode, stdout } = await node.type("install", node.below);
     expect(exitCode).toBe(0);
     const warning =
       "warning   /etc/containerd/config.toml: plugins are looked for in /usr/lib/cni, not in /opt/cni/bin: every pod fails there: genie install --bin-dir /usr/lib/cni\n";
@@ -118,11 +109,7 @@ bin_dirs = ["/var/lib/rancher/k3s/data/cni"]
 conf_dir = "/var/lib/rancher/k3s/agent/etc/cni/net.d"
 `,
     );
-    const { exitCode, stderr } = await node.type("install", [
-      `--root=${node.root}`,
-      "--conf-dir=/etc/cni/net.d",
-      "--bin-dir=/opt/cni/bin",
-    ]);
+    const { exitCode, stderr } = await node.type("install", node.below);
     const file = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml";
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
