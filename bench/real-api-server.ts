@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { apiServer, etcd } from "../tests/cluster/control-plane.ts";
 import { Daemon, type DaemonOptions } from "../tests/cluster/daemon.ts";
 import { findParts } from "../tests/cluster/parts.ts";
-import { createPki } from "../tests/cluster/pki.ts";
+import { Pki } from "../tests/cluster/pki.ts";
 import { run } from "../scripts/run.ts";
 import { until } from "../tests/cluster/until.ts";
 import {
@@ -26,7 +26,7 @@ const core = "/api/v1/namespaces/default";
 const token = { bench: "bench-token", admin: "admin-token" };
 
 const parts = await findParts(console.error);
-const pki = await createPki(join(directory, "pki"));
+const pki = new Pki(join(directory, "pki"));
 const ports = { etcd: freePort(), api: freePort() };
 const auditLog = join(directory, "audit.log");
 const tokenFile = join(directory, "tokens.csv");
@@ -39,13 +39,13 @@ await Bun.write(
 
 const daemons: Daemon[] = [];
 const url = `https://127.0.0.1:${ports.api}`;
-const ca = await Bun.file(pki.ca.cert).text();
+const ca = pki.ca.cert;
 
 await start(etcd(parts, join(directory, "etcd"), ports.etcd));
 await start({
   name: "kube-apiserver",
   cmd: [
-    ...(await apiServer(parts, pki, directory, auditLog, ports)),
+    ...apiServer(parts, pki, directory, auditLog, ports),
     `--token-auth-file=${tokenFile}`,
   ],
   ready: async () => (await request("GET", "/readyz")) === "ok",

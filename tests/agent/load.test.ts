@@ -4,11 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LoadSampler } from "../../lib/agent/metrics/load.ts";
-import { createContext } from "../../lib/attach/context.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { record } from "../cli/fixtures.ts";
-import { attachmentOf, resultsOf } from "../support/records.ts";
-import { systemDependencies } from "../../lib/attach/dependencies.ts";
+import { attachmentOf, bootId, resultsOf } from "../support/records.ts";
+import { contextOf } from "../support/context.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -35,27 +34,17 @@ const resultOf = (...hosts: string[]): Result => ({
 
 function start() {
   let uptimeMs = 1000;
-  const dependencies = { ...systemDependencies({}), uptimeMs: () => uptimeMs };
   const dataDir = join(directory, "data");
-  const context = createContext(
-    {
-      command: "GC",
-      containerId: "",
-      netns: "",
-      ifname: "",
-      args: "",
-      path: [],
-      config: { name: "genie", type: "genie", dataDir },
-      cniVersion: "1.1.0",
-    },
-    dependencies,
+  const context = contextOf(
+    { command: "GC", config: { name: "genie", type: "genie", dataDir } },
+    { uptimeMs: () => uptimeMs },
   );
   const attach = (containerId: string, network: string, ...hosts: string[]) => {
     const one = attachmentOf(network, "eth0");
     const made = {
       ...record(),
       containerId,
-      bootId: dependencies.bootId(),
+      bootId,
       attachments: [one],
     };
     context.records.write(made).close();

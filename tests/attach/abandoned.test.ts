@@ -5,7 +5,7 @@ import {
   abandonedRecords,
   settle,
 } from "../../lib/attach/abandoned/abandoned.ts";
-import { type Context, createContext } from "../../lib/attach/context.ts";
+import type { Context } from "../../lib/attach/context.ts";
 import type { DeleteOutcome } from "../../lib/attach/delete-attachments.ts";
 import { LivingRecords } from "../../lib/attach/abandoned/living-records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
@@ -17,7 +17,7 @@ import type {
   DeleteFailures,
 } from "../../lib/state/record.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
-import { systemDependencies } from "../../lib/attach/dependencies.ts";
+import { contextOf } from "../support/context.ts";
 
 const boot = "this-boot";
 const now = 10_000_000;
@@ -40,23 +40,10 @@ class Deleting implements Disposable {
     deleteGiveUp?: number;
     uptimeMs?: number;
   }) {
-    this.context = createContext(
-      {
-        command: "DEL",
-        containerId: "c1",
-        netns: "",
-        ifname: "eth0",
-        args: "",
-        path: [],
-        cniVersion: "1.1.0",
-        config: { name: "g", dataDir: this.#directory.path, deleteGiveUp },
-      },
-      {
-        ...systemDependencies({}),
-        stderr: () => {},
-        bootId: () => boot,
-        uptimeMs: () => now,
-      },
+    const { path: dataDir } = this.#directory;
+    this.context = contextOf(
+      { command: "DEL", config: { name: "g", dataDir, deleteGiveUp } },
+      { stderr: () => {}, bootId: () => boot, uptimeMs: () => now },
     );
     this.record = recordOf("c1", {
       bootId: boot,

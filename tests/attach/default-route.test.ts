@@ -4,9 +4,7 @@
  */
 import { attachmentOf } from "../support/records.ts";
 import { describe, expect, test } from "bun:test";
-import { createContext } from "../../lib/attach/context.ts";
 import { openRouting } from "../../lib/attach/default-route.ts";
-import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import {
   DefaultRouteMoves,
   describeRerouting,
@@ -23,6 +21,7 @@ import * as linuxRoutes from "../../lib/linux/routes.ts";
 import type { Departure } from "../../lib/linux/routes.ts";
 import { routingOf, startPod } from "../linux/pod.ts";
 import type { Netns } from "../support/netns.ts";
+import { contextOf } from "../support/context.ts";
 
 const attachment = (ifname: string, defaultRoute?: string[]) =>
   attachmentOf("lan", ifname, defaultRoute && { extras: { defaultRoute } });
@@ -259,21 +258,7 @@ test("describeRerouting, as `ip route` would print it", () => {
   });
 });
 
-function contextOf(pod: Netns) {
-  return createContext(
-    {
-      command: "ADD",
-      containerId: "c1",
-      netns: pod.path,
-      ifname: "eth0",
-      args: "",
-      path: [],
-      config: { name: "genie-net", type: "genie" },
-      cniVersion: "1.0.0",
-    },
-    systemDependencies({}),
-  );
-}
+const addTo = (pod: Netns) => contextOf({ command: "ADD", netns: pod.path });
 
 test("openRouting, a result that names an interface of a later attachment does not own it", async () => {
   await using pod = await startPod(`ip route add default via 10.0.0.1 dev eth0
@@ -285,7 +270,7 @@ test("openRouting, a result that names an interface of a later attachment does n
   const one = attachment("net2", ["10.2.0.1"]);
   const all = [attachment("eth0"), attachment("net1"), one];
   const present = [ofPod("eth0", "net1"), ofPod("net1")];
-  const routing = await openRouting(contextOf(pod), all, present);
+  const routing = await openRouting(addTo(pod), all, present);
   await routing.added(one, ofPod("net2"));
   const { tables } = await routing.plan([...present, ofPod("net2")]);
   routing.undo();
@@ -309,7 +294,7 @@ test.each<[what: string, isRunning: boolean, rule: string, back: string[]]>([
       linuxRoutes.applyPlan(...all);
       throw new Error("refused");
     };
-    const context = contextOf(pod);
+    const context = addTo(pod);
     const asked = isRunning ? ["10.1.0.1"] : undefined;
     const both = [attachment("eth0"), attachment("net1", asked)];
     using kernel = new linuxRoutes.Rtnetlink(pod.path);

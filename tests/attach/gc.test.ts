@@ -14,7 +14,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { type Context, createContext } from "../../lib/attach/context.ts";
+import type { Context } from "../../lib/attach/context.ts";
 import { gc } from "../../lib/attach/gc.ts";
 import { ValidAttachments } from "../../lib/attach/gc-networks.ts";
 import { invalidConfig } from "../../lib/cni/error.ts";
@@ -33,8 +33,8 @@ import {
 } from "../../lib/state/record.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { lockNow } from "../support/lock.ts";
-import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
+import { contextOf } from "../support/context.ts";
 
 const boot = "this boot";
 /** When the GC of these tests begins, in milliseconds since the boot. */
@@ -140,28 +140,20 @@ class GcNode implements Disposable {
 
   #context(valid: readonly string[]): Context {
     const { path } = this.#directory;
-    return createContext(
+    const list = valid.map((containerID) => ({ containerID, ifname: "eth0" }));
+    return contextOf(
       {
         command: "GC",
-        containerId: "",
-        netns: "",
-        ifname: "",
-        args: "",
         path: [`${path}/bin`],
-        cniVersion: "1.1.0",
         config: {
           name: "genie-net",
           type: "genie",
           confDir: `${path}/net.d`,
           dataDir: this.dataDir,
-          "cni.dev/valid-attachments": valid.map((containerID) => ({
-            containerID,
-            ifname: "eth0",
-          })),
+          "cni.dev/valid-attachments": list,
         },
       },
       {
-        ...systemDependencies({}),
         exec: async (request) => Promise.resolve(this.#exec(request)),
         clock: () => this.#now,
         sleep: () => Promise.reject(new Error("no pause was expected")),

@@ -3,11 +3,10 @@
  * STATUS"). The errors for a runtime are in tests/integration.
  */
 import { expect, test } from "bun:test";
-import { createContext } from "../../lib/attach/context.ts";
 import { status } from "../../lib/attach/check.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
-import { systemDependencies } from "../../lib/attach/dependencies.ts";
+import { contextOf } from "../support/context.ts";
 
 /** STATUS with the default networks `alpha` and `beta`, whose plugins take so many milliseconds. */
 async function statusOf(takes: Record<string, number>) {
@@ -31,15 +30,10 @@ async function statusOf(takes: Record<string, number>) {
     const ended = { exitCode: 0, signal: null, stdout: "", stderr: "" };
     return took > ms ? { ...ended, exitCode: null, killed: "deadline" } : ended;
   };
-  const context = createContext(
+  const context = contextOf(
     {
       command: "STATUS",
-      containerId: "",
-      netns: "",
-      ifname: "",
-      args: "",
       path: [`${path}/bin`],
-      cniVersion: "1.1.0",
       config: {
         name: "genie-net",
         type: "genie",
@@ -50,7 +44,6 @@ async function statusOf(takes: Record<string, number>) {
       },
     },
     {
-      ...systemDependencies({}),
       exec: async (request) => Promise.resolve(exec(request)),
       clock: () => now,
     },

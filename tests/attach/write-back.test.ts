@@ -3,7 +3,7 @@ import { attachmentOf } from "../support/records.ts";
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Context, createContext } from "../../lib/attach/context.ts";
+import type { Context } from "../../lib/attach/context.ts";
 import type { Dependencies } from "../../lib/attach/dependencies.ts";
 import {
   prepareWriteBack,
@@ -16,6 +16,7 @@ import type { Attachment } from "../../lib/select/attachment.ts";
 import { statusSynced, syncedText } from "../../lib/state/synced.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 import type { AnnotatedPod } from "../../lib/attach/choice/pod-annotations.ts";
+import { contextOf } from "../support/context.ts";
 
 const two = [attachmentOf("weave", "eth0"), attachmentOf("flannel", "eth1")];
 
@@ -374,17 +375,8 @@ async function wroteBack({
     uptimeMs: unexpected,
     self: unexpected,
   };
-  const context = createContext(
-    {
-      command: "ADD",
-      containerId: "c1",
-      netns: "/ns",
-      ifname: "eth0",
-      args: situation.args ?? args,
-      path: [],
-      config: { name: "n", type: "genie" },
-      cniVersion: "1.0.0",
-    },
+  const context = contextOf(
+    { command: "ADD", netns: "/ns", args: situation.args ?? args },
     dependencies,
   );
   await writeBack(context, pod, attachments, results, async () => kube);

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { Daemon, type DaemonOptions } from "./daemon.ts";
 import { Kubectl } from "./kubectl.ts";
 import type { Parts } from "./parts.ts";
-import { type KeyPair, type Pki, createPki } from "./pki.ts";
+import { Pki } from "./pki.ts";
+import type { KeyFiles } from "../support/certs.ts";
 import { nodeAddress, server } from "./place.ts";
 import { run } from "../../scripts/run.ts";
 import { kubeconfigJson } from "../support/kubeconfig.ts";
@@ -30,7 +31,7 @@ export interface ControlPlane {
   /** The audit log: one JSON object a line. */
   auditLog: string;
   /** Writes a kubeconfig of a client certificate, for the first node's server by default; its path. */
-  kubeconfig(path: string, pair: KeyPair, server?: string): string;
+  kubeconfig(path: string, pair: KeyFiles, server?: string): string;
 }
 
 /** Starts all of it. */
@@ -39,25 +40,25 @@ export async function startControlPlane(
   directory: string,
 ): Promise<ControlPlane> {
   await run(["ip", "address", "add", `${serviceAddress}/32`, "dev", "lo"]);
-  const pki = await createPki(join(directory, "pki"));
+  const pki = new Pki(join(directory, "pki"));
   const kubeconfig: ControlPlane["kubeconfig"] = (path, pair, at = server) =>
     writeKubeconfig(path, pki, pair, at);
-  const client = async (user: string, groups: readonly string[] = []) =>
+  const client = (user: string, groups: readonly string[] = []) =>
     kubeconfig(
       join(directory, `${user.replaceAll(":", "-")}.conf`),
-      await pki.client(user, groups),
+      pki.client(user, groups),
     );
 
   const kubectl = new Kubectl(
     parts("kubectl"),
-    await client("admin", ["system:masters"]),
+    client("admin", ["system:masters"]),
   );
   // In memory: nothing has to survive.
   await new Daemon(directory, etcd(parts, "/run/etcd", ports.etcd)).start();
   const auditLog = join(directory, "audit.log");
   const api = new Daemon(directory, {
     name: "kube-apiserver",
-    cmd: await apiServer(parts, pki, directory, auditLog, ports),
+    cmd: apiServer(parts, pki, directory, auditLog, ports),
     ready: async () => (await kubectl.run("get", "--raw", "/readyz")) === "ok",
     seconds: 90,
   });
@@ -68,8 +69,8 @@ export async function startControlPlane(
       "system:kube-controller-manager",
       10257,
       [
-        `--root-ca-file=${pki.ca.cert}`,
-        `--service-account-private-key-file=${join(directory, "pki/signing.key")}`,
+        `--root-ca-file=${pki.ca.certFile}`,
+        `--service-account-private-key-file=${pki.signing.keyFile}`,
         "--allocate-node-cidrs=false",
         // Its own certificate may do little; each controller has an account.
         "--use-service-account-credentials=true",
@@ -77,7 +78,7 @@ export async function startControlPlane(
     ],
     ["kube-scheduler", "system:kube-scheduler", 10259, []],
   ] as const) {
-    const conf = await client(user);
+    const conf = client(user);
     await new Daemon(directory, {
       name,
       cmd: [
@@ -125,22 +126,22 @@ export function etcd(
 }
 
 /** The command line. */
-export async function apiServer(
+export function apiServer(
   parts: Parts,
   pki: Pki,
   directory: string,
   auditLog: string,
   { etcd: etcdPort, api }: Ports,
-): Promise<string[]> {
-  const serving = await pki.server([
+): string[] {
+  const serving = pki.server(
     "127.0.0.1",
     nodeAddress,
     serviceAddress,
     "localhost",
     "kubernetes.default.svc",
-  ]);
-  const signing = await pki.signing();
-  const kubelet = await pki.client("kube-apiserver-kubelet-client", [
+  );
+  const { signing } = pki;
+  const kubelet = pki.client("kube-apiserver-kubelet-client", [
     "system:masters",
   ]);
   const policy = join(directory, "audit-policy.json");
@@ -161,16 +162,16 @@ export async function apiServer(
     `--secure-port=${api}`,
     "--endpoint-reconciler-type=none",
     "--service-cluster-ip-range=10.96.0.0/16",
-    `--tls-cert-file=${serving.cert}`,
-    `--tls-private-key-file=${serving.key}`,
-    `--client-ca-file=${pki.ca.cert}`,
-    `--kubelet-client-certificate=${kubelet.cert}`,
-    `--kubelet-client-key=${kubelet.key}`,
+    `--tls-cert-file=${serving.certFile}`,
+    `--tls-private-key-file=${serving.keyFile}`,
+    `--client-ca-file=${pki.ca.certFile}`,
+    `--kubelet-client-certificate=${kubelet.certFile}`,
+    `--kubelet-client-key=${kubelet.keyFile}`,
     // No name server knows the node.
     "--kubelet-preferred-address-types=InternalIP",
     "--service-account-issuer=https://kubernetes.default.svc",
-    `--service-account-key-file=${signing.cert}`,
-    `--service-account-signing-key-file=${signing.key}`,
+    `--service-account-key-file=${signing.certFile}`,
+    `--service-account-signing-key-file=${signing.keyFile}`,
     "--authorization-mode=Node,RBAC",
     "--enable-admission-plugins=NodeRestriction",
     `--audit-policy-file=${policy}`,
@@ -183,13 +184,13 @@ export async function apiServer(
 function writeKubeconfig(
   path: string,
   { ca }: Pki,
-  pair: KeyPair,
+  pair: KeyFiles,
   at: string,
 ): string {
   mkdirSync(join(path, ".."), { recursive: true });
   const text = kubeconfigJson(
-    { server: at, "certificate-authority": ca.cert },
-    { "client-certificate": pair.cert, "client-key": pair.key },
+    { server: at, "certificate-authority": ca.certFile },
+    { "client-certificate": pair.certFile, "client-key": pair.keyFile },
   );
   writeFileSync(path, text, { mode: 0o600 });
   return path;

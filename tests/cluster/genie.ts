@@ -49,7 +49,7 @@ export async function install(
     executable,
     "install",
     `--server=${server}`,
-    `--certificate-authority=${cluster.pki.ca.cert}`,
+    `--certificate-authority=${cluster.pki.ca.certFile}`,
     `--token-file=${tokenFile}`,
   ];
   return run(command, { env });

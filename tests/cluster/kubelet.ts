@@ -30,10 +30,13 @@ export async function kubelet(
 ): Promise<Daemon> {
   const { root, name, address, group, server } = place;
   mkdirSync(root + staticPods, { recursive: true });
-  const pair = await pki.client(`system:node:${name}`, ["system:nodes"]);
+  const pair = pki.client(`system:node:${name}`, ["system:nodes"]);
   kubeconfig(root + kubeletConf, pair, server);
   const file = "/var/lib/kubelet/config.yaml";
-  writeFileSync(root + file, JSON.stringify(configuration(group, pki.ca.cert)));
+  writeFileSync(
+    root + file,
+    JSON.stringify(configuration(group, pki.ca.certFile)),
+  );
   return new Daemon(directory, {
     name: daemonName(place, "kubelet"),
     cmd: place.command([

@@ -13,74 +13,125 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** PEM texts and the files that hold them. */
-export interface KeyPair {
-  cert: string;
-  key: string;
-  certFile: string;
-  keyFile: string;
+export interface KeyPair extends KeyFiles {
+  readonly cert: string;
+  readonly key: string;
 }
+
+export interface KeyFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+/** An authority, and what it issues into its directory. */
+export class Authority {
+  readonly ca: KeyPair;
+  readonly #directory: string;
+
+  constructor(directory: string, name: string) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#directory = directory;
+    this.ca = pairAt(directory, name);
+    openssl(
+      ["req", "-x509", ...newKey, "-subj", `/CN=${name}`, "-days", "3650"],
+      { "-keyout": this.ca.keyFile, "-out": this.ca.certFile },
+    );
+  }
+
+  /** For these addresses and names. */
+  server(...names: readonly string[]): KeyPair {
+    const listed = names.map((name) =>
+      /^[\d.]+$|:/.test(name) ? `IP:${name}` : `DNS:${name}`,
+    );
+    return this.#issue("/CN=server", `subjectAltName=${listed.join(",")}`);
+  }
+
+  /** A user and groups, as Kubernetes reads them from a subject. */
+  client(user: string, groups: readonly string[] = []): KeyPair {
+    const subject = `${groups.map((group) => `/O=${group}`).join("")}/CN=${user}`;
+    return this.#issue(subject, "extendedKeyUsage=clientAuth");
+  }
+
+  #issue(subject: string, extension: string): KeyPair {
+    const name = `issued-${++issuedCount}`;
+    const pair = pairAt(this.#directory, name);
+    const request = join(this.#directory, `${name}.csr`);
+    const extensions = join(this.#directory, `${name}.ext`);
+    writeFileSync(extensions, `${extension}\n`);
+    openssl(["req", ...newKey, "-subj", subject], {
+      "-keyout": pair.keyFile,
+      "-out": request,
+    });
+    openssl(["x509", "-req", "-days", "3650"], {
+      "-in": request,
+      "-CA": this.ca.certFile,
+      "-CAkey": this.ca.keyFile,
+      "-set_serial": `${Date.now()}${issuedCount}`,
+      "-extfile": extensions,
+      "-out": pair.certFile,
+    });
+    return pair;
+  }
+}
+
+const newKey = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split(" ");
+
+let issuedCount = 0;
 
 /** What few tests need is made when it is asked for. */
 export class Certs {
+  readonly #own: Authority;
   readonly #directory: string;
-  readonly ca: KeyPair;
+  #foreign: Authority | undefined;
   /** For 127.0.0.1, ::1 and localhost. */
   readonly server: KeyPair;
   #namedServer: KeyPair | undefined;
-  #foreignCa: KeyPair | undefined;
   #foreignServer: KeyPair | undefined;
 
   constructor(directory: string) {
     this.#directory = directory;
-    this.ca = authority(directory, "ca");
-    this.server = issue(directory, this.ca, "/CN=server", addresses);
+    this.#own = new Authority(directory, "ca");
+    this.server = this.#own.server(...here);
+  }
+
+  get ca(): KeyPair {
+    return this.#own.ca;
   }
 
   /** For the name `kubernetes.test` and no address. */
   get namedServer(): KeyPair {
-    const name = "subjectAltName=DNS:kubernetes.test";
-    return (this.#namedServer ??= issue(
-      this.#directory,
-      this.ca,
-      "/CN=named",
-      name,
-    ));
+    return (this.#namedServer ??= this.#own.server("kubernetes.test"));
   }
 
   get foreignCa(): KeyPair {
-    return (this.#foreignCa ??= authority(this.#directory, "foreign-ca"));
+    return this.#other().ca;
   }
 
   /** A certificate of another authority, for the same addresses as `server`. */
   get foreignServer(): KeyPair {
-    return (this.#foreignServer ??= issue(
-      this.#directory,
-      this.foreignCa,
-      "/CN=foreign",
-      addresses,
-    ));
+    return (this.#foreignServer ??= this.#other().server(...here));
   }
 
-  /** A client certificate: user name and groups, as Kubernetes reads them. */
-  client(user: string, groups: readonly string[] = []): KeyPair {
-    const subject = `${groups.map((group) => `/O=${group}`).join("")}/CN=${user}`;
-    return issue(this.#directory, this.ca, subject, clientAuth);
+  client(user: string, groups?: readonly string[]): KeyPair {
+    return this.#own.client(user, groups);
   }
 
   /** The same, of the foreign authority. */
   foreignClient(user: string): KeyPair {
-    return issue(this.#directory, this.foreignCa, `/CN=${user}`, clientAuth);
+    return this.#other().client(user);
+  }
+
+  #other(): Authority {
+    return (this.#foreign ??= new Authority(this.#directory, "foreign-ca"));
   }
 }
 
-const addresses = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost";
-const clientAuth = "extendedKeyUsage=clientAuth";
+const here = ["127.0.0.1", "::1", "localhost"];
 
 /** The certificates of a directory; made at the first call of the process. Default: a temporary directory, see `removeCerts`. */
 export function makeCerts(directory = temporaryDirectory()): Certs {
   const known = made.get(directory);
   if (known) return known;
-  mkdirSync(directory, { recursive: true });
   const certs = new Certs(directory);
   made.set(directory, certs);
   return certs;
@@ -102,67 +153,24 @@ export function removeCerts(): void {
   common = undefined;
 }
 
-const newKey = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split(" ");
-
-function authority(directory: string, name: string): KeyPair {
-  const { certFile, keyFile } = files(directory, name);
-  openssl(
-    ["req", "-x509", ...newKey, "-subj", `/CN=${name}`, "-days", "3650"],
-    {
-      "-keyout": keyFile,
-      "-out": certFile,
-    },
-  );
-  return load(certFile, keyFile);
-}
-
-let issuedCount = 0;
-
-function issue(
-  directory: string,
-  issuer: KeyPair,
-  subject: string,
-  extension: string,
-): KeyPair {
-  const name = `issued-${++issuedCount}`;
-  const { certFile, keyFile } = files(directory, name);
-  const request = join(directory, `${name}.csr`);
-  const extensions = join(directory, `${name}.ext`);
-  writeFileSync(extensions, `${extension}\n`);
-  openssl(["req", ...newKey, "-subj", subject], {
-    "-keyout": keyFile,
-    "-out": request,
-  });
-  openssl(["x509", "-req", "-days", "3650"], {
-    "-in": request,
-    "-CA": issuer.certFile,
-    "-CAkey": issuer.keyFile,
-    "-set_serial": `${Date.now()}${issuedCount}`,
-    "-extfile": extensions,
-    "-out": certFile,
-  });
-  return load(certFile, keyFile);
-}
-
-function files(directory: string, name: string) {
+function pairAt(directory: string, name: string): KeyPair {
+  const certFile = join(directory, `${name}.crt`);
+  const keyFile = join(directory, `${name}.key`);
   return {
-    certFile: join(directory, `${name}.crt`),
-    keyFile: join(directory, `${name}.key`),
-  };
-}
-
-function load(certFile: string, keyFile: string): KeyPair {
-  return {
-    cert: readFileSync(certFile, "utf8"),
-    key: readFileSync(keyFile, "utf8"),
     certFile,
     keyFile,
+    get cert() {
+      return readFileSync(certFile, "utf8");
+    },
+    get key() {
+      return readFileSync(keyFile, "utf8");
+    },
   };
 }
 
-function openssl(
+export function openssl(
   args: readonly string[],
-  options: Record<string, string>,
+  options: Readonly<Record<string, string>>,
 ): void {
   const { exitCode, stderr } = Bun.spawnSync({
     cmd: ["openssl", ...args, ...Object.entries(options).flat()],

@@ -34,7 +34,7 @@ export async function checkAgent(
   const user = "agent-test";
   const kubeconfig = cluster.kubeconfig(
     join(directory, `${user}.conf`),
-    await cluster.pki.client(user, ["system:masters"]),
+    cluster.pki.client(user, ["system:masters"]),
   );
   /** `ready` by the files by which ADD relies on it. */
   const agent = (...parts: string[]) =>

@@ -239,17 +239,20 @@ async function operator({
   mkdirSync(home);
   copyFileSync(parts("kubectl"), join(home, "kubectl"));
   symlinkSync(join(binDir, "genie"), join(home, "kubectl-genie"));
-  const pair = await pki.client("operator");
+  const pair = pki.client("operator");
   const files = ["ca.crt", "operator.crt", "operator.key"].map((name) =>
     join(home, name),
   );
   const [ca = "", cert = "", key = ""] = files;
-  copyFileSync(pki.ca.cert, ca);
-  copyFileSync(pair.cert, cert);
-  copyFileSync(pair.key, key);
-  const config = kubeconfig(join(home, "config"), { cert, key });
+  copyFileSync(pki.ca.certFile, ca);
+  copyFileSync(pair.certFile, cert);
+  copyFileSync(pair.keyFile, key);
+  const config = kubeconfig(join(home, "config"), {
+    certFile: cert,
+    keyFile: key,
+  });
   const text = readFileSync(config, "utf8");
-  writeFileSync(config, text.replaceAll(pki.ca.cert, ca));
+  writeFileSync(config, text.replaceAll(pki.ca.certFile, ca));
   for (const path of [...files, config]) chownSync(path, nobody, nobody);
   await kubectl.apply(rights);
   return (...words) =>

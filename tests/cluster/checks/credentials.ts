@@ -16,7 +16,6 @@ import {
 import { kubeletConf, nodeName } from "../kubelet.ts";
 import { type Cluster, requestsOf } from "../node.ts";
 import {
-  type Pod,
   createPods,
   deletePods,
   eventOf,
@@ -24,6 +23,8 @@ import {
   networkStatus,
   networks,
   podObject,
+  statusOf,
+  table,
   waitReady,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
@@ -118,135 +119,121 @@ export async function checkCredentials(
   cluster: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, genie, auditLog } = cluster;
   report.heading("Credentials");
-
   await report.check(
     "the manifest's account may do its work and nothing more",
-    async () => {
-      await applyManifest(cluster);
-      const lines: string[] = [];
-      for (const [allowed, ...what] of rights) {
-        const { stdout } = await kubectl.attempt(
-          "auth",
-          "can-i",
-          ...what,
-          `--as=${account}`,
-        );
-        expectEqual(what.join(" "), stdout.trim(), allowed ? "yes" : "no");
-        lines.push(`${stdout.trim().padEnd(3)} ${what.join(" ")}`);
-      }
-      return lines.join("\n");
-    },
+    () => expectRights(cluster),
   );
-
   await report.check(
     "the admission policy holds it to its own annotations",
-    async () => {
-      await createPods(kubectl, { victim: {} });
-      try {
-        return await expectHeld(
-          cluster,
-          "/api/v1/namespaces/default/pods/victim/status",
-          patches,
-        );
-      } finally {
-        await deletePods(kubectl, "victim");
-      }
-    },
+    () => expectOwnAnnotations(cluster),
   );
-
   await report.check(
     "with `--taint --labels` a policy holds it to its own taint and labels of the node",
-    async () => {
-      await applyManifest(cluster, ["--taint", "--labels"]);
-      try {
-        const path = `/api/v1/nodes/${nodeName}`;
-        return await until("the rights and the policy", 20, () =>
-          expectHeld(cluster, path, nodePatches),
-        );
-      } finally {
-        await applyManifest(cluster);
-        for (const kind of [
-          "validatingadmissionpolicy",
-          "validatingadmissionpolicybinding",
-        ])
-          await kubectl.run("delete", kind, "genie-node");
-      }
-    },
+    () => expectOwnTaint(cluster),
   );
-
   await report.check(
     "a token whose object is gone fails the pod, a renewed one heals it",
-    async () => {
-      await kubectl.run(
-        "create",
-        "secret",
-        "generic",
-        "bound",
-        "-n",
-        "kube-system",
-      );
-      await writeToken(
-        cluster,
-        "--bound-object-kind=Secret",
-        "--bound-object-name=bound",
-      );
-      await kubectl.run("delete", "secret", "bound", "-n", "kube-system");
-      // The API server remembers a good token for some seconds.
-      await until(
-        "the token to be refused",
-        30,
-        async () => (await ask(cluster, "/api")).status === 401,
-      );
-      await kubectl.apply([podObject("token", { [networks]: "extra" })]);
-      try {
-        const said = await eventOf(kubectl, "token");
-        expectMatch("event", said, /401|Unauthorized/);
-        await writeToken(cluster);
-        await waitReady(kubectl, "token");
-        return `${said}\n${await kubectl.run("get", "pod", "token", "-o", "wide")}`;
-      } finally {
-        await deletePods(kubectl, "token");
-      }
-    },
+    () => expectRenewal(cluster),
   );
-
   await report.check(
     "the node's own credential does instead of an account",
-    async () => {
-      await untilRuntimeReads(cluster, async () => {
-        await run([genie, "install", `--kubeconfig=${kubeletConf}`]);
-      });
-      try {
-        await createPods(kubectl, {
-          node: { cni: "flannel,canal", [networks]: "extra" },
-        });
-        expectEqual("requests", requestsOf(auditLog, "node"), [
-          {
-            verb: "patch",
-            resource: "pods/status",
-            name: "node",
-            user: `system:node:${nodeName}`,
-            code: 200,
-          },
-        ]);
-        const { metadata } = await kubectl.get<Pod>("pod", "node");
-        const status = metadata.annotations?.[networkStatus] ?? "";
-        expectMatch(
-          networkStatus,
-          status,
-          /"interface":"net3"|"interface":"net1"/,
-        );
-        return `${await kubectl.run("get", "pod", "node", "-o", "wide")}${networkStatus}: ${status}`;
-      } finally {
-        await kubectl.run("delete", "pod", "node");
-        await untilRuntimeReads(cluster, async () => {
-          await install(cluster);
-        });
-      }
-    },
+    () => expectNodeCredential(cluster),
   );
+}
+
+async function expectRights(cluster: Cluster): Promise<string> {
+  await applyManifest(cluster);
+  const lines: string[] = [];
+  for (const [allowed, ...what] of rights) {
+    const words = ["auth", "can-i", ...what, `--as=${account}`];
+    const { stdout } = await cluster.kubectl.attempt(...words);
+    expectEqual(what.join(" "), stdout.trim(), allowed ? "yes" : "no");
+    lines.push(`${stdout.trim().padEnd(3)} ${what.join(" ")}`);
+  }
+  return lines.join("\n");
+}
+
+async function expectOwnAnnotations(cluster: Cluster): Promise<string> {
+  await createPods(cluster.kubectl, { victim: {} });
+  try {
+    const path = "/api/v1/namespaces/default/pods/victim/status";
+    return await expectHeld(cluster, path, patches);
+  } finally {
+    await deletePods(cluster.kubectl, "victim");
+  }
+}
+
+async function expectOwnTaint(cluster: Cluster): Promise<string> {
+  await applyManifest(cluster, ["--taint", "--labels"]);
+  try {
+    const path = `/api/v1/nodes/${nodeName}`;
+    return await until("the rights and the policy", 20, () =>
+      expectHeld(cluster, path, nodePatches),
+    );
+  } finally {
+    await applyManifest(cluster);
+    const policy = "validatingadmissionpolicy";
+    for (const kind of [policy, `${policy}binding`])
+      await cluster.kubectl.run("delete", kind, "genie-node");
+  }
+}
+
+async function expectRenewal(cluster: Cluster): Promise<string> {
+  const { kubectl } = cluster;
+  const system = kubectl.in("kube-system");
+  await system.run("create", "secret", "generic", "bound");
+  await writeToken(
+    cluster,
+    "--bound-object-kind=Secret",
+    "--bound-object-name=bound",
+  );
+  await system.run("delete", "secret", "bound");
+  // The API server remembers a good token for some seconds.
+  await until(
+    "the token to be refused",
+    30,
+    async () => (await ask(cluster, "/api")).status === 401,
+  );
+  await kubectl.apply([podObject("token", { [networks]: "extra" })]);
+  try {
+    const said = await eventOf(kubectl, "token");
+    expectMatch("event", said, /401|Unauthorized/);
+    await writeToken(cluster);
+    await waitReady(kubectl, "token");
+    return `${said}\n${await table(kubectl)}`;
+  } finally {
+    await deletePods(kubectl, "token");
+  }
+}
+
+async function expectNodeCredential(cluster: Cluster): Promise<string> {
+  const { kubectl, genie, auditLog } = cluster;
+  await untilRuntimeReads(cluster, async () => {
+    await run([genie, "install", `--kubeconfig=${kubeletConf}`]);
+  });
+  try {
+    await createPods(kubectl, {
+      node: { cni: "flannel,canal", [networks]: "extra" },
+    });
+    expectEqual("requests", requestsOf(auditLog, "node"), [
+      {
+        verb: "patch",
+        resource: "pods/status",
+        name: "node",
+        user: `system:node:${nodeName}`,
+        code: 200,
+      },
+    ]);
+    const status = await statusOf(kubectl, "node");
+    expectMatch(networkStatus, status, /"interface":"net[13]"/);
+    return `${await table(kubectl)}${networkStatus}: ${status}`;
+  } finally {
+    await kubectl.run("delete", "pod", "node");
+    await untilRuntimeReads(cluster, async () => {
+      await install(cluster);
+    });
+  }
 }
 
 /** Each patch is made or refused by our policy; the messages. */
@@ -279,7 +266,7 @@ async function ask(
       authorization: `Bearer ${token}`,
       "content-type": "application/merge-patch+json",
     },
-    tls: { ca: await Bun.file(pki.ca.cert).text() },
+    tls: { ca: pki.ca.cert },
     ...(patch && { method: "PATCH", body: JSON.stringify(patch) }),
   });
   return { status: response.status, text: await response.text() };
