@@ -7,6 +7,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import { deleteAttachments } from "../../lib/attach/delete-attachments.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
 import { DelegateDouble, testCaller } from "../support/delegate.ts";
+import { cniError } from "../support/cni-error.ts";
 
 function attachment(ifname: string, ...types: string[]): Attachment {
   return {
@@ -29,9 +30,6 @@ const target = (double: DelegateDouble) => ({
 
 const none: ReadonlyMap<string, Result> = new Map();
 const minute = () => new Deadline(60_000);
-
-const problem = (code: number, message: unknown): unknown =>
-  expect.objectContaining({ name: "CniError", code, message });
 
 /** Deletes within a minute, without results. */
 function deleteBy(
@@ -104,12 +102,12 @@ describe("deleteAttachments", () => {
         ({ attachment: { ifname }, error }) => [ifname, error] as unknown,
       ),
     ).toEqual([
-      ["net3", problem(42, 'plugin "bad" failed to delete net3: stuck')],
+      ["net3", cniError(42, 'plugin "bad" failed to delete net3: stuck', "d")],
       [
         "net2",
-        problem(7, expect.stringContaining('failed to find plugin "missing"')),
+        cniError(7, expect.stringContaining('failed to find plugin "missing"')),
       ],
-      ["eth0", problem(42, 'plugin "bad" failed to delete eth0: stuck')],
+      ["eth0", cniError(42, 'plugin "bad" failed to delete eth0: stuck', "d")],
     ]);
     expect(
       double.events().filter((event) => event.startsWith("start")),

@@ -13,6 +13,7 @@ import {
   supportedVersions,
 } from "../../lib/cni/version.ts";
 import cases from "../data/convert-cases.json";
+import { cniError } from "../support/cni-error.ts";
 
 /** By what is wrong in the input: our message. */
 const refused = [
@@ -101,9 +102,7 @@ describe("convertResult, as upstream", () => {
 describe("parseResult, as upstream", () => {
   test.each(unreadable)("refuses $name", ({ input, createErr }) => {
     const message = refusal(input) ?? createErr;
-    expect(() => parseResult(input, "0.1.0")).toThrow(
-      expect.objectContaining({ name: "CniError", code: 999, message }),
-    );
+    expect(() => parseResult(input, "0.1.0")).toThrow(cniError(999, message));
   });
 
   test("every deviation is met by a case", () => {

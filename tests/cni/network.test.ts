@@ -33,7 +33,7 @@ import {
   failing,
   testCaller,
 } from "../support/delegate.ts";
-import { cniError } from "../support/cni-error.ts";
+import { cniError, rejection } from "../support/cni-error.ts";
 
 const listOf = (cniVersion: string, ...types: string[]): NetworkConfigList =>
   parseConfList({
@@ -76,12 +76,6 @@ const gc = (
 
 const status = (list: NetworkConfigList, { bin }: DelegateDouble) =>
   statusNetwork(list, [bin], minute(), testCaller());
-
-const failure = (run: Promise<unknown>): Promise<unknown> =>
-  run.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 
 /** The verb and the configuration of each plugin's call. */
 const seen = (calls: RecordedCall[]) =>
@@ -300,7 +294,7 @@ describe("addNetwork", () => {
     const list = listOf("1.0.0", "a", "b", "c");
     const run = add(list, double);
     expect([
-      await failure(run),
+      await rejection(run),
       double.calls().map(({ type }) => type),
     ]).toEqual([
       cniError(42, 'plugin "b" failed to add eth0: no address', "pool is full"),
@@ -373,7 +367,7 @@ describe("addNetwork", () => {
     using double = new DelegateDouble("a", "b");
     double.behave("a", { stdout });
     const run = add(listOf("1.0.0", "a", "b"), double);
-    expect([await failure(run), double.calls().length]).toEqual([
+    expect([await rejection(run), double.calls().length]).toEqual([
       cniError(999, `plugin "a" failed to add eth0: ${text}`),
       1,
     ]);
@@ -383,7 +377,7 @@ describe("addNetwork", () => {
     using double = new DelegateDouble("a");
     double.behave("a", { stdout: { cniVersion: "1.0.0" } });
     const run = add(listOf("0.2.0", "a"), double);
-    expect(await failure(run)).toEqual(
+    expect(await rejection(run)).toEqual(
       cniError(
         999,
         'plugin "a" failed to add eth0: cannot convert: no valid IP addresses',
@@ -394,7 +388,7 @@ describe("addNetwork", () => {
   test("does not execute an unknown version", async () => {
     using double = new DelegateDouble("a");
     const run = add(listOf("1.2.3", "a"), double);
-    expect([await failure(run), double.calls()]).toEqual([
+    expect([await rejection(run), double.calls()]).toEqual([
       cniError(
         1,
         "incompatible CNI versions",
@@ -408,7 +402,7 @@ describe("addNetwork", () => {
 test("addNetwork, of a list without plugins has no result", async () => {
   const list = { ...listOf("1.0.0", "a"), plugins: [] };
   const run = addNetwork(list, runtimeOf([]), minute(), testCaller());
-  expect(await failure(run)).toEqual(cniError(7, "no plugins in list"));
+  expect(await rejection(run)).toEqual(cniError(7, "no plugins in list"));
 });
 
 describe("delNetwork", () => {
@@ -476,7 +470,7 @@ describe("delNetwork", () => {
     double.behave("b", failing("later", 11));
     const run = del(listOf("1.0.0", "a", "b", "c"), undefined, double);
     expect([
-      await failure(run),
+      await rejection(run),
       double.calls().map(({ type }) => type),
     ]).toEqual([
       cniError(11, 'plugin "b" failed to delete eth0: later'),
@@ -513,7 +507,7 @@ describe("checkNetwork", () => {
     using double = new DelegateDouble("a", "b");
     double.behave("a", failing("gone", 100));
     const run = check(listOf("1.0.0", "a", "b"), undefined, double);
-    expect([await failure(run), double.calls().length]).toEqual([
+    expect([await rejection(run), double.calls().length]).toEqual([
       cniError(100, 'plugin "a" failed to check eth0: gone'),
       1,
     ]);
@@ -532,7 +526,7 @@ describe("checkNetwork", () => {
     using double = new DelegateDouble("a");
     const result: Result = { cniVersion: "0.2.0", ip4: { ip: "none" } };
     const run = check(listOf("1.0.0", "a"), result, double);
-    expect(await failure(run)).toEqual(
+    expect(await rejection(run)).toEqual(
       cniError(999, "invalid CIDR address: none"),
     );
   });
@@ -585,7 +579,7 @@ describe("gcNetwork", () => {
     });
     double.behave("d", failing("three", 7));
     const run = gc(listOf("1.1.0", "a", "b", "c", "d"), valid, double);
-    expect([await failure(run), double.calls().length]).toEqual([
+    expect([await rejection(run), double.calls().length]).toEqual([
       cniError(
         5,
         'plugin "a" failed to collect garbage: one',
@@ -635,7 +629,7 @@ describe("statusNetwork", () => {
     using double = new DelegateDouble("a", "b");
     double.behave("a", failing("limited", 51));
     const run = status(listOf("1.1.0", "a", "b"), double);
-    expect([await failure(run), double.calls().length]).toEqual([
+    expect([await rejection(run), double.calls().length]).toEqual([
       cniError(51, 'plugin "a" failed the status check: limited'),
       1,
     ]);

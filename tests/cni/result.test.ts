@@ -7,12 +7,12 @@ import {
   parseResult,
 } from "../../lib/cni/result.ts";
 import { type CniVersion, supportedVersions } from "../../lib/cni/version.ts";
+import { cniError } from "../support/cni-error.ts";
 
 const parse = (value: unknown, version: CniVersion): unknown =>
   parseResult(value, version);
 
-const untrusted = (message: string): unknown =>
-  expect.objectContaining({ name: "CniError", code: 999, message });
+const untrusted = (message: string) => cniError(999, message);
 
 describe.each(supportedVersions)(
   "parseResult, configuration of %s",

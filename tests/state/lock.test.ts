@@ -25,6 +25,7 @@ import {
 import { isRunning, temporaryDirectory, until } from "../support/delegate.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { smallDisk } from "../support/disk.ts";
+import { cniError, rejection } from "../support/cni-error.ts";
 
 const minute = () => new Deadline(60_000);
 const noPause = () => Promise.reject(new Error("no pause was expected"));
@@ -96,15 +97,6 @@ async function line(child: { stdout: ReadableStream }): Promise<string> {
   reader.releaseLock();
   return text.trimEnd();
 }
-
-const problem = (code: number, message: unknown): unknown =>
-  expect.objectContaining({ name: "CniError", code, message });
-
-const failure = (run: Promise<unknown>): Promise<unknown> =>
-  run.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 
 /** A process that inherits the descriptor, as a delegate does. */
 function heir(
@@ -179,14 +171,14 @@ describe("lockContainer", () => {
     );
     const again = time(0);
     const third = at.lock(again.sleep, again.deadline, a);
-    expect(await failure(third)).toHaveProperty("code", 11);
+    expect(await rejection(third)).toHaveProperty("code", 11);
     for (const lock of locks) lock.release();
   });
 
   test("fails with 5 when there can be no lock", async () => {
     using at = node();
     writeFileSync(`${at.dataDir}/locks`, "");
-    expect(await failure(at.lock(noPause))).toEqual(
+    expect(await rejection(at.lock(noPause))).toEqual(
       new UnsafeDirectory(
         `refusing directory "${at.dataDir}/locks": it is not a directory`,
       ),
@@ -201,7 +193,7 @@ test.each([
   using at = node();
   (await at.lock(noPause)).release();
   chmodSync(`${at.dataDir}${below}`, 0o777);
-  expect(await failure(at.lock(noPause))).toEqual(
+  expect(await rejection(at.lock(noPause))).toEqual(
     new UnsafeDirectory(
       `refusing directory "${at.dataDir}${below}": group or others may write to it (mode 0777)`,
     ),
@@ -230,8 +222,8 @@ describe("lockContainer, a file at the lock's path that is not ours", () => {
     mkdirSync(`${at.dataDir}/locks`);
     make(at.path);
     const before = lstatSync(at.path);
-    expect(await failure(at.lock(noPause))).toEqual(
-      problem(5, message.replace("PATH", at.path)),
+    expect(await rejection(at.lock(noPause))).toEqual(
+      cniError(5, message.replace("PATH", at.path)),
     );
     expect(existsSync(`${at.dataDir}/locks/target`)).toBe(false);
     expect(lstatSync(at.path).ino).toBe(before.ino);
@@ -266,8 +258,8 @@ describe("lockContainer, while a living genie owns it", () => {
     using at = node();
     const first = await at.lock(noPause);
     const { deadline, sleep, pauses } = time(25);
-    expect(await failure(at.lock(sleep, deadline))).toEqual(
-      problem(
+    expect(await rejection(at.lock(sleep, deadline))).toEqual(
+      cniError(
         11,
         `container c1 is locked by another operation (process ${process.pid})`,
       ),
@@ -281,9 +273,11 @@ describe("lockContainer, while a living genie owns it", () => {
     const context = locking(at.dataDir, noPause);
     const ends = new Deadline(1000);
     const add = () => withSharedRecords(context, new Deadline(0), () => "in");
-    const failed = await withRecordsAlone(context, ends, () => failure(add()));
+    const failed = await withRecordsAlone(context, ends, () =>
+      rejection(add()),
+    );
     expect([failed, await add()]).toEqual([
-      problem(11, "the attachment records are locked by another operation"),
+      cniError(11, "the attachment records are locked by another operation"),
       "in",
     ]);
   });
@@ -300,7 +294,7 @@ describe("lockContainer, while a living genie owns it", () => {
     const first = await at.lock(noPause);
     const delegate = heir(first.fd, { GENIE_CONTAINER: "c1" });
     const { deadline, sleep } = time(25);
-    const failed = await failure(at.lock(sleep, deadline));
+    const failed = await rejection(at.lock(sleep, deadline));
     const alive = isRunning(delegate.pid);
     first.release();
     delegate.kill("SIGKILL");
@@ -316,7 +310,7 @@ describe("lockContainer, while a living genie owns it", () => {
     const first = await at.lock(noPause);
     const left = descriptorsOpenedNow();
     const { deadline, sleep } = time(100);
-    await failure(at.lock(sleep, deadline));
+    await rejection(at.lock(sleep, deadline));
     expect(left()).toEqual([]);
     first.release();
   });
@@ -446,7 +440,7 @@ describe("lockContainer, after its genie was killed", () => {
     // In our own process group: only that process may be killed.
     const delegate = heir(fd, {}, false);
     const { deadline, sleep } = time(ms);
-    const failed = await failure(at.lock(sleep, deadline));
+    const failed = await rejection(at.lock(sleep, deadline));
     const killed =
       delegate.killed ||
       (await Promise.race([delegate.exited, Bun.sleep(100)])) !== undefined;
@@ -532,8 +526,8 @@ describe("lockContainer, after its genie was killed", () => {
     );
     expect(await line(living)).toBe("locked");
     const { deadline, sleep } = time(2500);
-    expect(await failure(at.lock(sleep, deadline))).toEqual(
-      problem(11, expect.stringContaining(`(process ${living.pid})`)),
+    expect(await rejection(at.lock(sleep, deadline))).toEqual(
+      cniError(11, expect.stringContaining(`(process ${living.pid})`)),
     );
     expect(isRunning(living.pid)).toBe(true);
     living.kill("SIGKILL");
@@ -570,8 +564,8 @@ describe("lockContainer, after its genie was killed", () => {
     expect(await line(living)).toBe("locked");
     mounted[Symbol.dispose]();
     const { deadline, sleep } = time(2500);
-    expect(await failure(at.lock(sleep, deadline))).toEqual(
-      problem(11, expect.stringContaining(`(process ${living.pid})`)),
+    expect(await rejection(at.lock(sleep, deadline))).toEqual(
+      cniError(11, expect.stringContaining(`(process ${living.pid})`)),
     );
     living.kill("SIGKILL");
     await living.exited;

@@ -30,17 +30,9 @@ import { Records } from "../../lib/state/records.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { exampleRecord as record, resultsOf } from "../support/records.ts";
+import { cniError, rejection } from "../support/cni-error.ts";
 
 const name = "c1:eth0";
-
-const problem = (code: number, message: unknown): unknown =>
-  expect.objectContaining({ name: "CniError", code, message });
-
-const failure = (run: Promise<unknown>): Promise<unknown> =>
-  run.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 
 /** Records in a directory that goes away. */
 function node() {
@@ -138,7 +130,7 @@ describe("Records, the files", () => {
     expect(() =>
       new RecordDirectory(`${at.dataDir}/data`).write(record),
     ).toThrow(
-      problem(
+      cniError(
         5,
         `refusing directory "${at.dataDir}/data": it is not a directory`,
       ),
@@ -257,7 +249,7 @@ describe("Records.read", () => {
       at.file(".json"),
       textOfRecord({ ...record, containerId: "c2" }),
     );
-    expect(await failure(read(at.records))).toEqual(
+    expect(await rejection(read(at.records))).toEqual(
       new CorruptRecord("it is the record of c2:eth0"),
     );
   });
@@ -279,7 +271,7 @@ describe("Records.read", () => {
       make(at.file(".json"));
       directoryAt(at.file(".result.json"));
       expect(at.records.has(record)).toBe(true);
-      expect(await failure(read(at.records))).toEqual(
+      expect(await rejection(read(at.records))).toEqual(
         new CorruptRecord("not a regular file"),
       );
       at.records.setAside(name);
@@ -294,7 +286,7 @@ describe("Records.read", () => {
     using at = node();
     at.records.write(record).close();
     truncateSync(at.file(".json"), (64 << 20) + 1);
-    expect(await failure(read(at.records))).toEqual(
+    expect(await rejection(read(at.records))).toEqual(
       new CorruptRecord(`larger than ${64 << 20} bytes`),
     );
   });
@@ -303,8 +295,8 @@ describe("Records.read", () => {
     using at = node();
     const newer = { formatVersion: newestFormat + 1, other: "shape" };
     writeFiles(at.dataDir, { "attachments/c1:eth0.json": newer });
-    expect(await failure(read(at.records))).toEqual(
-      problem(
+    expect(await rejection(read(at.records))).toEqual(
+      cniError(
         11,
         "attachment record has format 3, this genie reads up to 2: install the newer one again",
       ),
@@ -371,11 +363,11 @@ test("Records, in a directory that is not ours alone: 5, whatever is done", asyn
   at.records.write(record).close();
   chmodSync(at.path, 0o770);
   const unsafe = new RecordDirectory(at.dataDir);
-  const refusal = problem(
+  const refusal = cniError(
     5,
     `refusing directory "${at.path}": group or others may write to it (mode 0770)`,
   );
-  expect(await failure(read(unsafe))).toEqual(refusal);
+  expect(await rejection(read(unsafe))).toEqual(refusal);
   for (const work of [
     () => unsafe.has(record),
     () => unsafe.write(record),
@@ -452,7 +444,7 @@ describe("RecordDirectory.all", () => {
         record: each,
       })),
       { name: "c4:eth0", error: expect.any(CorruptRecord) as unknown },
-      { name: "c5:eth0", error: problem(11, expect.any(String)) },
+      { name: "c5:eth0", error: cniError(11, expect.any(String)) },
       { name: "c7:eth0", error: expect.any(CorruptRecord) as unknown },
     ]);
   });
@@ -666,7 +658,7 @@ describe("Records.create", () => {
   test("refuses a record over 4 MiB: 7, and writes nothing", () => {
     using at = node();
     expect(() => at.records.create(sized(limit + 1))).toThrow(
-      problem(
+      cniError(
         7,
         `the configurations of 2 networks are too large to be recorded: ${limit + 1} bytes, at most 4194304`,
       ),

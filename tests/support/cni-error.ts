@@ -15,6 +15,14 @@ export function refusal(message: unknown): unknown {
   return expect.objectContaining({ name: "CniError", code: 7, message });
 }
 
+/** The error of a promise; undefined for one that is fulfilled. */
+export function rejection(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
 /** Code and message of the CniError that the work throws. */
 export function errorOf(work: () => unknown): {
   code: number;
