@@ -9,7 +9,7 @@ import { compareVersions } from "../../cni/version.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { sameContent } from "../install/binary.ts";
-import { cachedNetworks, crioHazards, hazardText } from "../node/crio.ts";
+import { crioHazards, hazardText } from "../node/crio.ts";
 import { ownType } from "../node/directories.ts";
 import { executableMemoryProblems } from "../node/executable-memory.ts";
 import type { Host } from "../node/host.ts";
@@ -108,11 +108,8 @@ export const checkExecutableMemory: Check = ({ host }) =>
 
 export const checkCrio: Check = ({ host, networks, ours }) => {
   if (!ours || !runtimesOf(host).includes("crio")) return [];
-  const hazards = crioHazards({
-    candidates: networks.candidates,
-    name: ours.list.name,
-    cached: cachedNetworks(host),
-  });
+  const { candidates } = networks;
+  const hazards = crioHazards(host, candidates, ours.list.name);
   if (hazards.length === 0)
     return ok("CRI-O's start leaves every pod its network");
   return hazards.map((hazard) =>

@@ -24,7 +24,7 @@ import {
 } from "../../select/node-networks.ts";
 import { resolve } from "../../select/resolve.ts";
 import { attempt } from "../node/attempt.ts";
-import { cachedNetworks, crioHazards, hazardText } from "../node/crio.ts";
+import { crioHazards, hazardText } from "../node/crio.ts";
 import { ownFile, ownType } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 
@@ -176,15 +176,10 @@ export function refuseHazards(
   installed: boolean,
   host: Host,
 ): void {
-  const { candidates } = networks;
-  const hazards = crioHazards({
-    candidates,
-    name,
-    cached: cachedNetworks(host),
-    former: installed
-      ? undefined
-      : attempt(() => firstNetwork(networks).list.name),
-  });
+  const former = installed
+    ? undefined
+    : attempt(() => firstNetwork(networks).list.name);
+  const hazards = crioHazards(host, networks.candidates, name, former);
   if (hazards.length === 0) return;
   throw invalidConfig(
     `running pods would lose their network: ${hazards.map(hazardText).join("; ")}`,

@@ -17,37 +17,32 @@ interface Hazard {
   why: string;
 }
 
-export interface Situation {
-  /** Networks of the directory, without genie's own. */
-  candidates: readonly Candidate[];
-  /** The present or future name of genie's network. */
-  name: string;
-  /** Names of networks with entries in libcni's cache. */
-  cached: ReadonlySet<string>;
-  /** The default network before genie, if genie is not installed yet. */
-  former?: string | undefined;
-}
-
-/** One entry for each network that would lose its pods. */
-export function crioHazards(situation: Situation): Hazard[] {
-  const { candidates, name } = situation;
-  return candidates.flatMap(({ file, list }) => {
+/**
+ * One entry for each network of the directory that would lose its pods. `name` is the
+ * present or future one of genie's network; `former` the default network before genie,
+ * if genie is not installed yet.
+ */
+export function crioHazards(
+  host: Host,
+  candidates: readonly Candidate[],
+  name: string,
+  former?: string,
+): Hazard[] {
+  const cached = cachedNetworks(host);
+  const reasonOf = ({ list }: Candidate): string | undefined => {
+    if (cached.has(list.name)) return "pods are attached to it";
+    if (list.name === former) return "it was the default network";
+    return attempt(() => has(list.cniVersion, "gc"))
+      ? "its version has GC"
+      : undefined;
+  };
+  return candidates.flatMap((candidate) => {
+    const { file, list } = candidate;
     // CRI-O uses the first of several networks with one name: genie's.
     if (list.name === name || list.disableGC) return [];
-    const why = reason(list.name, list.cniVersion, situation);
+    const why = reasonOf(candidate);
     return why === undefined ? [] : [{ file, network: list.name, why }];
   });
-}
-
-function reason(
-  network: string,
-  version: string,
-  { cached, former }: Situation,
-): string | undefined {
-  if (cached.has(network)) return "pods are attached to it";
-  if (network === former) return "it was the default network";
-  if (attempt(() => has(version, "gc"))) return "its version has GC";
-  return undefined;
 }
 
 export function hazardText({ file, network, why }: Hazard): string {
@@ -57,7 +52,7 @@ export function hazardText({ file, network, why }: Hazard): string {
 const cacheDirectory = "/var/lib/cni/results";
 
 /** The networks with entries in libcni's cache. */
-export function cachedNetworks(host: Host): ReadonlySet<string> {
+function cachedNetworks(host: Host): ReadonlySet<string> {
   const directory = host.path(cacheDirectory);
   return new Set(
     namesIn(directory).flatMap((entry) => {
