@@ -26,19 +26,8 @@ async function startFlannelNode(): Promise<Node> {
 
 /** The column NETWORK, and CNI NAME where it is shown. */
 function listed(node: Node, ...words: string[]): unknown {
-  const { stdout } = Bun.spawnSync({
-    cmd: [
-      genieBinary(),
-      "list",
-      `--conf-dir=${node.confDir}`,
-      `--data-dir=${node.dataDir}`,
-      "-o",
-      "json",
-      ...words,
-    ],
-    env: {},
-  });
-  const rows = JSON.parse(stdout.toString()) as Record<string, string>[];
+  const { stdout } = node.command("list", "-o=json", ...words);
+  const rows = JSON.parse(stdout) as Record<string, string>[];
   return rows.map(({ ifname, network, cniName }) => [ifname, network, cniName]);
 }
 

@@ -30,7 +30,7 @@ import type { Host } from "./host.ts";
 const limitMs = 20_000;
 
 /** The executable: the node's, of the first directory that has it. */
-export interface PluginQuery {
+interface PluginQuery {
   type: string;
   directories: readonly string[];
 }

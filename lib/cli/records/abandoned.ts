@@ -81,23 +81,19 @@ export async function drop(
   const lines: string[] = [];
   const kept: string[] = [];
   for (const { name, record, error } of chosen) {
-    if (!record && !(error instanceof CorruptRecord)) {
-      kept.push(problemOf(name, error));
-      continue;
-    }
-    if (!record) {
+    if (record) {
+      const deadline = new Deadline(lockMs, context.dependencies.clock);
+      const forget = async () => {
+        lines.push(...(await reserved(records, record)));
+        await forgetRecord(context, record);
+      };
+      await withContainerLock(context, record.containerId, deadline, forget);
+    } else if (error instanceof CorruptRecord) {
       records.setAside(name);
       lines.push(
         `dropped ${name}: unreadable, kept as ${name}.json.corrupt; its addresses stay reserved`,
       );
-      continue;
-    }
-    const deadline = new Deadline(lockMs, context.dependencies.clock);
-    const forget = async () => {
-      lines.push(...(await reserved(records, record)));
-      await forgetRecord(context, record);
-    };
-    await withContainerLock(context, record.containerId, deadline, forget);
+    } else kept.push(problemOf(name, error));
   }
   return { lines, kept };
 }
