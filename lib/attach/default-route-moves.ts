@@ -1,7 +1,7 @@
 /**
  * The default routes of a pod that has several (selection.md §8), or asks for one: moved
- * to tables, taken aside for a plugin that insists on its own, put back, returned to
- * another network. Loaded for these pods; `default-route` decides.
+ * to tables, taken aside for a plugin that insists on its own, put back. Loaded for these
+ * pods; `default-route` decides.
  */
 import { Code, CniError } from "../cni/error.ts";
 import {
@@ -9,16 +9,14 @@ import {
   type Rerouting,
   reroutedResults,
 } from "../cni/rerouted-result.ts";
-import { podInterfaces } from "../cni/result-query.ts";
-import { type Result, convertResult, modernResult } from "../cni/result.ts";
-import { type Family, formatIp, parseCidr, parseIp } from "../linux/address.ts";
+import type { Result } from "../cni/result.ts";
+import { formatIp, parseIp } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
 import * as linuxRoutes from "../linux/routes.ts";
 import type {
   DefaultRouteRequest,
   Departure,
   Plan,
-  Route,
   Rtnetlink,
   Snapshot,
 } from "../linux/routes.ts";
@@ -225,76 +223,6 @@ export class DefaultRouteMoves {
         told,
       );
   }
-}
-
-/** The families whose default route in the main table is over this attachment. Throws StepError. */
-export async function ownedFamilies(
-  netns: string,
-  { ifname }: Attachment,
-  result: Result,
-): Promise<Family[]> {
-  const { Rtnetlink, waysOut } = await import("../linux/routes.ts");
-  using rtnetlink = new Rtnetlink(netns);
-  const links = rtnetlink.links();
-  const names = podInterfaces(modernResult(result), ifname);
-  const own = new Set(names.flatMap((name) => links.get(name) ?? []));
-  const ways = waysOut(rtnetlink.routes(), own);
-  return [...new Set(ways.map(({ family }) => family))];
-}
-
-/**
- * After the attachment that had the pod's default route of these families is gone: the
- * first of the others that had to move its own into a table gets it back. Changes
- * `results` and `routing`. Throws StepError.
- */
-export async function returnDefaultRoutes(
-  netns: string,
-  families: readonly Family[],
-  order: readonly string[],
-  results: Map<string, Result>,
-  routing: Map<string, AttachmentRouting>,
-): Promise<void> {
-  const routes = await import("../linux/routes.ts");
-  using rtnetlink = new routes.Rtnetlink(netns);
-  for (const family of families)
-    for (const ifname of order) {
-      const [own, result] = [routing.get(ifname), results.get(ifname)];
-      if (!own || !result) continue;
-      const returned = routes.returnDefaultRoutes(rtnetlink, own, family);
-      if (returned.length === 0) continue;
-      results.set(ifname, withMainRoutes(result, own.table, returned));
-      const rest = own.addresses.filter(
-        (text) => parseIp(text)?.family !== family,
-      );
-      if (rest.length === 0) routing.delete(ifname);
-      else routing.set(ifname, { ...own, addresses: rest });
-      break;
-    }
-}
-
-/** The result after its default routes left the table. */
-function withMainRoutes(
-  result: Result,
-  table: number,
-  returned: readonly Route[],
-): Result {
-  const modern = modernResult(result);
-  const families = new Set(returned.map(({ family }) => family));
-  const others = modern.routes.filter((route) => {
-    const family = parseCidr(route.dst)?.ip.family;
-    return route.table !== table || !family || !families.has(family);
-  });
-  const routes = returned.map(({ family, nexthops }) => {
-    const [gateway] = nexthops.flatMap((hop) => hop.gateway ?? []);
-    return {
-      dst: family === "4" ? "0.0.0.0/0" : "::/0",
-      ...(gateway && { gw: formatIp({ family, bytes: gateway }) }),
-    };
-  });
-  return convertResult(
-    { ...modern, routes: [...others, ...routes] },
-    result.cniVersion,
-  );
 }
 
 /** Throws `failure` with the reason. */

@@ -5,6 +5,7 @@
 import { CniError, Code, invalidConfig } from "../../cni/error.ts";
 import type { Result } from "../../cni/result.ts";
 import { namespaceId } from "../../linux/netns.ts";
+import { PodNetwork } from "../../linux/pod-network.ts";
 import { quote } from "../../linux/text.ts";
 import {
   type Addition,
@@ -70,7 +71,7 @@ export async function attachNetwork(
       return changeOf("present", pod, there, known);
     const rest = there ? await detachOne(pod, there, forward) : pod;
     const context = withFreeDevices(rest);
-    const name = await interfaceOf(rest, addition, there?.ifname ?? ifname);
+    const name = interfaceOf(rest, addition, there?.ifname ?? ifname);
     const api = openOnce(context, forward);
     const choice = choiceOf(addition, name);
     const added = await resolveChoice(context, choice, selection, api, forward);
@@ -138,12 +139,12 @@ function findPresent(
  * rollback of a plugin that finds one would delete it. `ifname` is requested by the
  * element, or preferred. Throws 7 for a requested one that is there.
  */
-async function interfaceOf(
+function interfaceOf(
   { context, record }: RunningPod,
   { element, node }: Addition,
   ifname: string | undefined,
-): Promise<string> {
-  const links = await linksOf(context);
+): string {
+  const links = linksOf(context);
   if (ifname !== undefined && !links.has(ifname)) return ifname;
   if (ifname !== undefined && ifname === element.interface)
     throw invalidConfig(
@@ -155,13 +156,10 @@ async function interfaceOf(
 }
 
 /** Empty where there is no network namespace: a virtual machine's. */
-async function linksOf({
-  request: { netns },
-}: Context): Promise<ReadonlySet<string>> {
+function linksOf({ request: { netns } }: Context): ReadonlySet<string> {
   if (namespaceId(netns) === undefined) return new Set();
-  const { Rtnetlink } = await import("../../linux/routes.ts");
-  using kernel = new Rtnetlink(netns);
-  return new Set(kernel.links().keys());
+  using network = new PodNetwork(netns);
+  return new Set(network.links().keys());
 }
 
 /** The choice of one network, which has no primary: the pod has it already. */

@@ -2,18 +2,18 @@
  * Removes one network from a running pod (agent.md "Hot attach and detach"), by the code
  * of DEL for one attachment, from the record.
  */
-import type { Result } from "../../cni/result.ts";
-import type { Family } from "../../linux/address.ts";
 import type { Deadline } from "../../linux/deadline.ts";
-import { messageOf } from "../../linux/errno.ts";
 import { recordedNetns } from "../../linux/netns.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
-import type { AttachmentRouting } from "../../state/record.ts";
 import { type Context, openOnce, prefixNetwork } from "../context.ts";
 import { delegateCaller } from "../delegates.ts";
 import { removeRouting } from "../del.ts";
 import { deleteAttachments } from "../delete-attachments.ts";
 import { statusOf, writeDue } from "../write-back.ts";
+import {
+  ownedDefaultRoutes,
+  passOnDefaultRoutes,
+} from "./pass-on-default-routes.ts";
 import {
   type Change,
   absent,
@@ -71,13 +71,13 @@ export async function detachOne(
   const own = routing.get(ifname);
   if (own)
     await removeRouting(context, record, netns, new Map([[ifname, own]]));
-  const families = await ownedDefaultRoutes(pod, attachment, netns);
+  const families = ownedDefaultRoutes(pod, attachment, netns);
   await deleteMarked(pod, attachment, netns, deadline);
   const results = new Map(stored.results);
   results.delete(ifname);
   routing.delete(ifname);
-  if (families.length > 0)
-    await passOnDefaultRoutes(pod, families, netns, results, routing);
+  if (families.size > 0)
+    passOnDefaultRoutes(pod, families, netns, results, routing);
   const attachments = record.attachments.filter((one) => one !== attachment);
   return writeRest({
     ...pod,
@@ -125,48 +125,4 @@ async function writeRest(pod: RunningPod): Promise<RunningPod> {
   records.writeResults(record, results, routing, due);
   records.write(record).sync();
   return { ...pod, stored: { ...stored, due } };
-}
-
-/**
- * The families whose default route the attachment owns; empty if no other network had to
- * leave the main table. A failure is logged, and does not stop the detach.
- */
-async function ownedDefaultRoutes(
-  { context, stored }: RunningPod,
-  attachment: Attachment,
-  netns: string,
-): Promise<Family[]> {
-  const { ifname } = attachment;
-  const result = stored.results.get(ifname);
-  const isAlone = [...stored.routing.keys()].every((name) => name === ifname);
-  if (!result || isAlone) return [];
-  try {
-    const { ownedFamilies } = await import("../default-route-moves.ts");
-    return await ownedFamilies(netns, attachment, result);
-  } catch (error) {
-    context.log().warn("failed to read the pod's default routes", {
-      error: messageOf(error),
-    });
-    return [];
-  }
-}
-
-/** Gives the default routes to the next network; a failure is a warning. */
-async function passOnDefaultRoutes(
-  { context, record }: RunningPod,
-  families: readonly Family[],
-  netns: string,
-  results: Map<string, Result>,
-  routing: Map<string, AttachmentRouting>,
-): Promise<void> {
-  const names = record.attachments.map(({ ifname }) => ifname);
-  const order = [record.ifname, ...names];
-  try {
-    const { returnDefaultRoutes } = await import("../default-route-moves.ts");
-    await returnDefaultRoutes(netns, families, order, results, routing);
-  } catch (error) {
-    context.log().warn("failed to give another network the default route", {
-      error: messageOf(error),
-    });
-  }
 }

@@ -1,0 +1,107 @@
+/**
+ * The default routes of a running pod whose owner is detached (agent.md "Hot attach and
+ * detach", selection.md §8): the next network that had to move its own into a table gets
+ * them back. A failure is a warning and does not stop the detach.
+ */
+import { podInterfaces } from "../../cni/result-query.ts";
+import { type Result, convertResult, modernResult } from "../../cni/result.ts";
+import {
+  type Family,
+  formatIp,
+  parseCidr,
+  parseIp,
+} from "../../linux/address.ts";
+import { messageOf } from "../../linux/errno.ts";
+import {
+  type Route,
+  Rtnetlink,
+  returnDefaultRoutes,
+  waysOut,
+} from "../../linux/routes.ts";
+import type { Attachment } from "../../select/attachment.ts";
+import type { AttachmentRouting } from "../../state/record.ts";
+import type { RunningPod } from "./running-pod.ts";
+
+/**
+ * The families whose default route in the main table is over this attachment; empty if no
+ * other network had to leave that table.
+ */
+export function ownedDefaultRoutes(
+  { context, stored }: RunningPod,
+  { ifname }: Attachment,
+  netns: string,
+): ReadonlySet<Family> {
+  const result = stored.results.get(ifname);
+  const isAlone = [...stored.routing.keys()].every((name) => name === ifname);
+  if (!result || isAlone) return new Set();
+  try {
+    using rtnetlink = new Rtnetlink(netns);
+    const links = rtnetlink.links();
+    const names = podInterfaces(modernResult(result), ifname);
+    const own = new Set(names.flatMap((name) => links.get(name) ?? []));
+    const ways = waysOut(rtnetlink.routes(), own);
+    return new Set(ways.map(({ family }) => family));
+  } catch (error) {
+    context.log().warn("failed to read the pod's default routes", {
+      error: messageOf(error),
+    });
+    return new Set();
+  }
+}
+
+/** Called when the attachment is gone. Changes `results` and `routing`. */
+export function passOnDefaultRoutes(
+  { context, record }: RunningPod,
+  families: ReadonlySet<Family>,
+  netns: string,
+  results: Map<string, Result>,
+  routing: Map<string, AttachmentRouting>,
+): void {
+  const names = record.attachments.map(({ ifname }) => ifname);
+  try {
+    using rtnetlink = new Rtnetlink(netns);
+    for (const family of families)
+      for (const ifname of [record.ifname, ...names]) {
+        const [own, result] = [routing.get(ifname), results.get(ifname)];
+        if (!own || !result) continue;
+        const returned = returnDefaultRoutes(rtnetlink, own, family);
+        if (returned.length === 0) continue;
+        results.set(ifname, withMainRoutes(result, own.table, returned));
+        const rest = own.addresses.filter(
+          (text) => parseIp(text)?.family !== family,
+        );
+        if (rest.length === 0) routing.delete(ifname);
+        else routing.set(ifname, { ...own, addresses: rest });
+        break;
+      }
+  } catch (error) {
+    context.log().warn("failed to give another network the default route", {
+      error: messageOf(error),
+    });
+  }
+}
+
+/** The result after its default routes left the table. */
+function withMainRoutes(
+  result: Result,
+  table: number,
+  returned: readonly Route[],
+): Result {
+  const modern = modernResult(result);
+  const families = new Set(returned.map(({ family }) => family));
+  const others = modern.routes.filter((route) => {
+    const family = parseCidr(route.dst)?.ip.family;
+    return route.table !== table || !family || !families.has(family);
+  });
+  const routes = returned.map(({ family, nexthops }) => {
+    const [gateway] = nexthops.flatMap((hop) => hop.gateway ?? []);
+    return {
+      dst: family === "4" ? "0.0.0.0/0" : "::/0",
+      ...(gateway && { gw: formatIp({ family, bytes: gateway }) }),
+    };
+  });
+  return convertResult(
+    { ...modern, routes: [...others, ...routes] },
+    result.cniVersion,
+  );
+}
