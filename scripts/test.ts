@@ -6,8 +6,8 @@
 import { availableParallelism } from "node:os";
 import { genieBinary } from "../tests/support/build.ts";
 
-/** Most suites wait for programs and time limits, so a core runs two of them. */
-const workers = 2 * availableParallelism();
+/** Most suites wait for programs and time limits, so a core runs three of them. */
+const workers = 3 * availableParallelism();
 
 /** Milliseconds of one test that has no limit of its own: a busy machine is no failure. */
 const limitMs = 60_000;
