@@ -159,11 +159,11 @@ export async function deleteRecord(
     delegateCaller(context, lock),
   );
   if (outcome.remaining.length > 0) {
-    const { abandonedRecords, settle } =
-      await import("./abandoned/abandoned.ts");
+    const { abandonedRecords } = await import("../state/record-directory.ts");
+    const { settle } = await import("./abandoned/abandoned.ts");
     await settle(context, record, outcome, stored.hasCompleted);
     // On a disk that cannot be written the file is all that tells of the rest.
-    if (record.adopted && abandonedRecords(context.config).has(record))
+    if (record.adopted && abandonedRecords(context).has(record))
       await removeMultusFile(context, record);
     return records.has(record) ? "kept" : "abandoned";
   }

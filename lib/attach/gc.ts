@@ -16,10 +16,10 @@ import {
 } from "../state/lock.ts";
 import {
   type RecordEntry,
+  abandonedRecords,
   recordDirectory,
 } from "../state/record-directory.ts";
 import { CorruptRecord, RecordError, isSameAdd } from "../state/record.ts";
-import { abandonedRecords } from "./abandoned/abandoned.ts";
 import { type Context, deadlineOf, isNested } from "./context.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
 import { leastShareMs } from "./delete-attachments.ts";
@@ -43,7 +43,7 @@ export async function gc(context: Context): Promise<void> {
   const valid = new ValidAttachments(request.config);
   const deadline = deadlineOf(context, "gc");
   // Listed now: without the records that this GC will abandon.
-  const abandoned = abandonedRecords(config).oldestFirst();
+  const abandoned = abandonedRecords(context).oldestFirst();
   const surveyor = new RecordSurveyor(context);
   const before = await surveyor.read();
   const isOnly = isOnlyGenieNetwork(context);
@@ -107,7 +107,7 @@ export async function removeLitter(
       errors.push(CniError.from(error));
     }
   };
-  for (const all of [records, abandonedRecords(config)])
+  for (const all of [records, abandonedRecords(context)])
     for (const containerId of all.containersOfUnnamed())
       await attempt(() =>
         tryWithContainerLock(context, containerId, deadline, async () =>

@@ -2,7 +2,6 @@
  * `genie gc`, for runtimes that never call GC, such as containerd (state.md "CHECK,
  * GC, STATUS"). Refuses if it cannot see namespaces.
  */
-import { abandonedRecords } from "../attach/abandoned/abandoned.ts";
 import type { Context } from "../attach/context.ts";
 import {
   type RetryOutcome,
@@ -10,6 +9,7 @@ import {
 } from "../attach/abandoned/retry-abandoned.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { escapeControls } from "../linux/text.ts";
+import { abandonedRecords } from "../state/record-directory.ts";
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
@@ -71,7 +71,7 @@ async function collectAll(
   { graceMs, isWhole }: { graceMs: number; isWhole: boolean },
   progress: Terminal["progress"],
 ): Promise<Collection & RetryOutcome> {
-  const before = abandonedRecords(context.config).oldestFirst();
+  const before = abandonedRecords(context).oldestFirst();
   const { deleted, ...records } = await collect(context, graceMs, progress);
   if (!isWhole) return { ...records, deleted, kept: [] };
   progress("trying abandoned attachments again");

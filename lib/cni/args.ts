@@ -154,7 +154,7 @@ export function isIdentifier(text: string): boolean {
 }
 
 /** Throws code 4 for invalid characters (P-ID). */
-export function validateContainerId(containerId: string): void {
+function validateContainerId(containerId: string): void {
   if (isIdentifier(containerId)) return;
   throw new CniError(
     Code.invalidEnvironment,

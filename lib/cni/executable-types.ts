@@ -5,7 +5,7 @@
 import { foldKey, isObject } from "./json.ts";
 
 /** A plugin type that a configuration names. */
-export interface ExecutedType {
+interface ExecutedType {
   type: string;
   /** Inside of `ipam`: an IPAM plugin. */
   isIpam: boolean;

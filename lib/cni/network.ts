@@ -105,7 +105,7 @@ export function protocolVersion(list: NetworkConfigList): CniVersion {
   });
 }
 
-export interface ConfigParts {
+interface ConfigParts {
   runtime: RuntimeConf;
   prevResult?: Result | undefined;
   extra?: Readonly<Record<string, unknown>>;

@@ -16,7 +16,7 @@ import {
   isObject,
 } from "./json.ts";
 
-export interface Wording {
+interface Wording {
   /**
    * The values that may be secrets: all, or those below these keys. Messages show
    * only their kind.

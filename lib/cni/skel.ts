@@ -75,7 +75,7 @@ function netnsId(path: string): string | undefined {
 }
 
 /** The decoded network configuration of one plugin. */
-export interface NetConf {
+interface NetConf {
   name: string;
   [key: string]: unknown;
 }

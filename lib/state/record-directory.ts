@@ -61,13 +61,18 @@ const names = {
     /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+:[^:/]+|[0-9a-f]{64})\.json$/,
 };
 
-/** The records of a context. */
-export function recordDirectory({
-  config,
-}: {
+interface DataContext {
   config: { dataDir: string };
-}): RecordDirectory {
+}
+
+/** The records of a context. */
+export function recordDirectory({ config }: DataContext): RecordDirectory {
   return new RecordDirectory(config.dataDir);
+}
+
+/** Its abandoned records (state.md "Never stuck, never forgotten"). */
+export function abandonedRecords({ config }: DataContext): RecordDirectory {
+  return new RecordDirectory(config.dataDir, "abandoned");
 }
 
 export class RecordDirectory extends Records {

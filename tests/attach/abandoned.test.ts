@@ -1,17 +1,17 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
 import { attachmentOf, recordOf, resultsOf } from "../support/records.ts";
 import { describe, expect, spyOn, test } from "bun:test";
-import {
-  abandonedRecords,
-  settle,
-} from "../../lib/attach/abandoned/abandoned.ts";
+import { settle } from "../../lib/attach/abandoned/abandoned.ts";
 import type { Context } from "../../lib/attach/context.ts";
 import type { DeleteOutcome } from "../../lib/attach/delete-attachments.ts";
 import { LivingRecords } from "../../lib/attach/abandoned/living-records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
-import { RecordDirectory } from "../../lib/state/record-directory.ts";
+import {
+  RecordDirectory,
+  abandonedRecords,
+} from "../../lib/state/record-directory.ts";
 import type {
   AttachmentRecord,
   DeleteFailures,
@@ -90,7 +90,7 @@ class Deleting implements Disposable {
     const names = (found: AttachmentRecord | undefined) =>
       found?.attachments.map(({ ifname }) => ifname) ?? [];
     const left = await context.records.read(record);
-    const kept = await Array.fromAsync(abandonedRecords(context.config).all());
+    const kept = await Array.fromAsync(abandonedRecords(context).all());
     return {
       error,
       left: names(left),

@@ -3,11 +3,13 @@
  * records, the abandoned ones, and the addresses that host-local has left.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { abandonedRecords } from "../../attach/abandoned/abandoned.ts";
 import { type Context, readNetworks } from "../../attach/context.ts";
 import type { NetworkConfigList } from "../../cni/conflist.ts";
 import type { Attachment } from "../../select/attachment.ts";
-import { recordDirectory } from "../../state/record-directory.ts";
+import {
+  abandonedRecords,
+  recordDirectory,
+} from "../../state/record-directory.ts";
 import { executedIn } from "../../state/record.ts";
 import { auditPods, findings } from "../report/audit.ts";
 import { freeAddresses } from "./host-local.ts";
@@ -66,7 +68,7 @@ export async function nodeMetrics(
   context: Context,
   place: (path: string) => string,
 ): Promise<Metrics> {
-  const { config, dependencies } = context;
+  const { dependencies } = context;
   const metrics = new Metrics();
   /** By the label; a configuration is the newest one that is seen. */
   const lists = new Map<string, NetworkConfigList>();
@@ -90,7 +92,7 @@ export async function nodeMetrics(
     }
   }
   metrics.add(abandoned, [], 0);
-  for await (const { record } of abandonedRecords(config).all())
+  for await (const { record } of abandonedRecords(context).all())
     metrics.add(abandoned, [], record ? executedIn(record).length : 1);
   for (const [label, list] of lists) {
     const free = freeIfKnown(list, place);

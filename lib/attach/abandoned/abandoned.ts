@@ -10,7 +10,8 @@ import { throwFirst } from "../../cni/network-upkeep.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
 import {
-  RecordDirectory,
+  type RecordDirectory,
+  abandonedRecords,
   recordDirectory,
 } from "../../state/record-directory.ts";
 import {
@@ -27,14 +28,6 @@ import {
   type DeleteOutcome,
   removeDeviceInfoOf,
 } from "../delete-attachments.ts";
-
-export function abandonedRecords({
-  dataDir,
-}: {
-  dataDir: string;
-}): RecordDirectory {
-  return new RecordDirectory(dataDir, "abandoned");
-}
 
 /** The number of failed DELs before an attachment may be abandoned. */
 const enoughFailures = 3;
@@ -170,8 +163,8 @@ async function giveUp(
   record: AttachmentRecord,
   failures: readonly FailedDelete[],
 ): Promise<void> {
-  const { records, config, log } = context;
-  const abandoned = abandonedRecords(config);
+  const { records, log } = context;
+  const abandoned = abandonedRecords(context);
   logGivenUp(context, failures);
   try {
     await abandon(context, record, failures);
@@ -197,13 +190,13 @@ async function giveUp(
  * that is attached again, whose device information has the same path.
  */
 export async function forgetRecord(
-  { records, config }: Pick<Context, "records" | "config">,
+  context: Pick<Context, "records" | "config">,
   record: AttachmentRecord,
 ): Promise<void> {
-  if (!records.has(record))
+  if (!context.records.has(record))
     for (const attachment of executedIn(record))
       await removeDeviceInfoOf(attachment);
-  abandonedRecords(config).remove(record);
+  abandonedRecords(context).remove(record);
 }
 
 function logGivenUp(
@@ -233,11 +226,11 @@ function notUpdated({ log }: Context, cause: unknown): CniError {
  * are there. Durable when it returns. Throws 5 for the disk.
  */
 async function abandon(
-  { config, dependencies }: Context,
+  context: Context,
   record: AttachmentRecord,
   failures: readonly FailedDelete[],
 ): Promise<void> {
-  const abandoned = abandonedRecords(config);
+  const abandoned = abandonedRecords(context);
   const failed = new Set(failures.map(({ attachment }) => attachment));
   const before = await earlier(abandoned, record);
   const attachments = [
@@ -258,7 +251,7 @@ async function abandon(
         attachments,
         before?.abandoned,
         failures,
-        dependencies.now(),
+        context.dependencies.now(),
       ),
     })
     .sync();

@@ -11,6 +11,7 @@ import { withRecordsAlone } from "../../state/records-lock.ts";
 import {
   type RecordDirectory,
   type RecordEntry,
+  abandonedRecords,
   recordDirectory,
 } from "../../state/record-directory.ts";
 import {
@@ -18,7 +19,7 @@ import {
   executedIn,
   withExecuted,
 } from "../../state/record.ts";
-import { abandonedRecords, abandonment } from "./abandoned.ts";
+import { abandonment } from "./abandoned.ts";
 import type { Context } from "../context.ts";
 import { delegateCaller, searchPath } from "../delegates.ts";
 import { type FailedDelete, deleteAttachments } from "../delete-attachments.ts";
@@ -92,8 +93,7 @@ async function deleteAbandoned(
   deadline: Deadline,
   inherit: number[],
 ): Promise<string | undefined> {
-  const { config, dependencies } = context;
-  const abandoned = abandonedRecords(config);
+  const abandoned = abandonedRecords(context);
   const current = await abandoned.read(record);
   if (!current) return undefined;
   await living.refresh();
@@ -111,7 +111,7 @@ async function deleteAbandoned(
     (await abandoned.readResults(current)).results,
     {
       containerId: current.containerId,
-      netns: recordedNetns(current, dependencies.bootId()),
+      netns: recordedNetns(current, context.dependencies.bootId()),
       path: searchPath(context, current),
     },
     deadline,

@@ -3,17 +3,17 @@
  * --abandoned` and `genie doctor` list them, `genie gc --drop` forgets them
  * (state.md "Never stuck, never forgotten").
  */
-import {
-  abandonedRecords,
-  forgetRecord,
-  isErrorOf,
-} from "../../attach/abandoned/abandoned.ts";
+import { forgetRecord, isErrorOf } from "../../attach/abandoned/abandoned.ts";
 import type { Context } from "../../attach/context.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { withContainerLock } from "../../state/lock.ts";
-import type { RecordEntry } from "../../state/record-directory.ts";
+import {
+  type RecordDirectory,
+  type RecordEntry,
+  abandonedRecords,
+} from "../../state/record-directory.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
@@ -33,10 +33,10 @@ export interface AbandonedAttachment extends ShownAttachment {
 }
 
 /** All abandoned attachments of this node, the longest untried first. */
-export async function abandonedOnNode({
-  config,
-}: Context): Promise<OnNode<AbandonedAttachment>> {
-  const records = abandonedRecords(config);
+export async function abandonedOnNode(
+  context: Context,
+): Promise<OnNode<AbandonedAttachment>> {
+  const records = abandonedRecords(context);
   const attachments: AbandonedAttachment[] = [];
   const unreadable: string[] = [];
   for await (const { name, record, error } of records.oldestFirst()) {
@@ -74,7 +74,7 @@ export async function drop(
   context: Context,
   container: string | undefined,
 ): Promise<{ lines: string[]; kept: string[] }> {
-  const records = abandonedRecords(context.config);
+  const records = abandonedRecords(context);
   const entries = await Array.fromAsync(records.all());
   const chosen =
     container === undefined ? entries : ofContainer(container, entries);
@@ -131,7 +131,7 @@ function ofContainer(
 
 /** The addresses and devices that stay reserved. */
 async function reserved(
-  records: ReturnType<typeof abandonedRecords>,
+  records: RecordDirectory,
   record: AttachmentRecord,
 ): Promise<string[]> {
   const { results } = await records.readResults(record);
