@@ -44,7 +44,6 @@ export async function writeBack(
 ): Promise<void> {
   const { pod: reference, dependencies } = context;
   if (!reference) return;
-  const subject = { pod: `${reference.namespace}/${reference.name}` };
   let annotations: DueStatus["annotations"] | undefined;
   try {
     annotations = await annotationsOf(context, attachments, results);
@@ -52,12 +51,11 @@ export async function writeBack(
       dependencies,
       patch(reference, pod, annotations, api),
     );
-    const fields = { ...subject, done: outcome };
     // Most logs have no such line, and need not be loaded.
     if (logs(context.config.logLevel, "debug"))
-      context.log().debug("wrote the pod's network status", fields);
+      context.log().debug("wrote the pod's network status", { done: outcome });
   } catch (error) {
-    const problem = { ...subject, error: messageOf(error) };
+    const problem = { error: messageOf(error) };
     context.log().warn("failed to write the pod's network status", problem);
     // The server would refuse annotations that are too long again.
     const isLasting =
@@ -107,14 +105,12 @@ export async function writeDue(
   api: OpenKube,
 ): Promise<void> {
   if (!pod) return;
-  const subject = { pod: `${pod.namespace}/${pod.name}` };
   try {
     await inTime(dependencies, patch(pod, undefined, annotations, api));
     const { recordDirectory } = await import("../state/record-directory.ts");
     recordDirectory({ config }).noteWritten(request, id);
   } catch (error) {
     log().warn("failed to write the pod's network status", {
-      ...subject,
       error: messageOf(error),
     });
   }
