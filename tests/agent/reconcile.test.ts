@@ -206,15 +206,15 @@ describe("genie agent --attach", () => {
     await using hot = await HotCluster.start();
     const pod = await hot.pod();
     await pod.netns.ip("link add eth1 type bridge");
-    const interfaces = async () =>
-      (await recorded(hot.cluster, pod)).map(({ ifname }) => ifname);
+    const interfaces = () =>
+      recorded(hot.cluster, pod).map(({ ifname }) => ifname);
     hot.put(pod, { cni: "canal,weave" });
-    await eventually(async () => {
-      expect(await interfaces()).toEqual(["eth0", "eth2"]);
+    await eventually(() => {
+      expect(interfaces()).toEqual(["eth0", "eth2"]);
     });
     hot.put(pod, {});
-    await eventually(async () => {
-      expect(await interfaces()).toEqual(["eth0"]);
+    await eventually(() => {
+      expect(interfaces()).toEqual(["eth0"]);
     });
     const links = await pod.netns.links();
     expect(links.map(({ name }) => name)).toEqual(["eth0", "eth1"]);
@@ -291,7 +291,7 @@ describe("genie agent --attach", () => {
     hot.put(pod, { cni: "canal" }, { status: { phase: "Succeeded" } });
     hot.put(pod, { cni: "canal" }, { spec: { hostNetwork: true } });
     await Bun.sleep(300);
-    expect(await recorded(cluster, pod)).toHaveLength(3);
+    expect(recorded(cluster, pod)).toHaveLength(3);
     expect(reasons()).toEqual([
       "InvalidNetworks",
       "PrimaryNetworkUnchanged",
@@ -372,7 +372,7 @@ echo '{"cniVersion":"1.0.0"}'
     }
     await eventually(async () => {
       expect(await pod.netns.links()).toHaveLength(1);
-      expect(await recorded(hot.cluster, pod)).toHaveLength(1);
+      expect(recorded(hot.cluster, pod)).toHaveLength(1);
       const { status = [{ interface: "eth0" }] } = hot.cluster.written();
       expect(status).toMatchObject([{ interface: "eth0" }]);
     });

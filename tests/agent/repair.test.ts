@@ -197,7 +197,7 @@ describe("genie change-pod", () => {
     expect(await change({ verb: "check" })).toMatchObject(
       both({ outcome: "passed" }),
     );
-    expect(await recorded(cluster, pod)).toMatchObject([
+    expect(recorded(cluster, pod)).toMatchObject([
       { ifname: "eth0" },
       { ifname: "net1", origin: "hand", hasResult: true },
     ]);
@@ -233,7 +233,7 @@ describe("genie change-pod", () => {
     expect(await change({ verb: "repair", interface: "net1" })).toMatchObject({
       outcome: "failed",
     });
-    expect((await recorded(cluster, pod)).at(-1)).toMatchObject({
+    expect(recorded(cluster, pod).at(-1)).toMatchObject({
       ifname: "net1",
       hasResult: false,
     });

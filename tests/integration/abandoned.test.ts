@@ -67,11 +67,8 @@ async function abandonedPod(node: ScriptedNode): Promise<Pod> {
 /** A pod of which only alpha has a result; neither network can be deleted. */
 async function halfCompletedPod(node: ScriptedNode): Promise<Pod> {
   const pod = await node.attach(two);
-  const path = node.resultPath(pod);
-  const { results } = JSON.parse(readFileSync(path, "utf8")) as {
-    results: unknown[];
-  };
-  writeFileSync(path, JSON.stringify({ results: results.slice(0, 1) }));
+  const results = node.results(pod).results.slice(0, 1);
+  writeFileSync(node.resultPath(pod), JSON.stringify({ results }));
   for (const type of ["alpha", "beta"])
     node.delegates.behave(`DEL ${type}`, failing(`no ${type}`));
   return pod;

@@ -71,7 +71,7 @@ describe("genie attach and detach", () => {
     const { stdout } = made.node.command("list", "-o=json");
     const [first, second] = JSON.parse(stdout) as { time: string }[];
     expect(second?.time ?? "").not.toBe(first?.time ?? "");
-    expect(await recorded(cluster, pod)).toEqual([
+    expect(recorded(cluster, pod)).toEqual([
       { ifname: "eth0", origin: "default", hasResult: true },
       {
         ifname: "eth1",
@@ -93,7 +93,7 @@ describe("genie attach and detach", () => {
     ).toMatchObject({ outcome: "detached", network: "weave" });
     expect(await attached(pod)).toEqual({ eth0: "canal" });
     expect(made.node.addresses()).toEqual(["10.66.0.2"]);
-    expect(await recorded(cluster, pod)).toHaveLength(1);
+    expect(recorded(cluster, pod)).toHaveLength(1);
     const { status, preferences } = cluster.written();
     expect({ status, preferences }).toMatchObject({
       status: [{ interface: "eth0" }],
@@ -156,7 +156,7 @@ describe("genie attach and detach", () => {
     await using made = await start();
     const { cluster, pod } = made;
     await changed(cluster, "attach", "shop/web", "weave@eth4");
-    const before = await recorded(cluster, pod);
+    const before = recorded(cluster, pod);
     for (const text of ["weave@eth4", "weave", "WEAVE", "weave-net", "canal"])
       expect(await changed(cluster, "attach", "shop/web", text)).toMatchObject({
         outcome: "present",
@@ -165,7 +165,7 @@ describe("genie attach and detach", () => {
     expect(said.stdout).toBe(
       "pod shop/web has weave already: eth4 10.67.0.2/24\n",
     );
-    expect(await recorded(cluster, pod)).toEqual(before);
+    expect(recorded(cluster, pod)).toEqual(before);
     expect(await changed(cluster, "detach", "shop/web", "eth9")).toEqual({
       outcome: "absent",
       pod: { namespace: "shop", name: "web" },
@@ -230,7 +230,7 @@ test("an interface that the pod made itself stays: refused by name, else another
     const stderr = await refused(cluster, "attach", "shop/web", network);
     expect(stderr).toContain("that genie did not add");
   }
-  expect(await recorded(cluster, pod)).toHaveLength(1);
+  expect(recorded(cluster, pod)).toHaveLength(1);
   expect(await changed(cluster, "attach", "shop/web", "weave")).toMatchObject({
     ifname: "eth2",
   });
@@ -275,7 +275,7 @@ describe("a refusal changes nothing", () => {
     expect(exitCode).toBe(
       /missing|expected a pod|invalid interface/.test(error) ? 2 : 1,
     );
-    expect(await recorded(made.cluster, made.pod)).toHaveLength(1);
+    expect(recorded(made.cluster, made.pod)).toHaveLength(1);
     expect(await attached(made.pod)).toEqual({ eth0: "canal" });
   });
 });
@@ -299,11 +299,7 @@ describe("a pod that is left alone", () => {
 
   test("its record has no primary", async () => {
     await using made = await start();
-    const record = made.node.record(made.pod);
-    writeFileSync(
-      made.node.recordPath(made.pod),
-      JSON.stringify({ ...record, attachments: [] }),
-    );
+    made.node.changeRecord(made.pod, { attachments: [] });
     expect(await refusal(made)).toContain("has no primary attachment eth0");
   });
 
@@ -340,10 +336,10 @@ describe("a failure", () => {
         { type: "tuning", sysctl: { "net.ipv4.no.such": "1" } },
       ],
     });
-    const before = await recorded(cluster, pod);
+    const before = recorded(cluster, pod);
     const stderr = await refused(cluster, "attach", "shop/web", "broken");
     expect(stderr).toContain('[shop/web:broken] plugin "tuning" failed to add');
-    expect(await recorded(cluster, pod)).toEqual(before);
+    expect(recorded(cluster, pod)).toEqual(before);
     expect(await attached(pod)).toEqual({ eth0: "canal" });
     expect(node.addresses()).toEqual(["10.66.0.2"]);
     await cluster.check(pod);
@@ -362,14 +358,14 @@ describe("a failure", () => {
     node.plugin("odd", "#!/bin/sh\nexit 1\n");
     const stderr = await refused(cluster, "attach", "shop/web", "odd");
     expect(stderr).toContain("its rollback failed too: eth1 stays in the");
-    expect((await recorded(cluster, pod)).at(-1)).toMatchObject({
+    expect(recorded(cluster, pod).at(-1)).toMatchObject({
       element: { network: "odd" },
       hasResult: false,
     });
     await cluster.check(pod);
     node.plugin("odd", '#!/bin/sh\necho \'{"cniVersion":"1.0.0"}\'\n');
     await changed(cluster, "attach", "shop/web", "odd");
-    expect(await recorded(cluster, pod)).toMatchObject([
+    expect(recorded(cluster, pod)).toMatchObject([
       { ifname: "eth0" },
       { ifname: "eth1", hasResult: true },
     ]);
@@ -382,7 +378,7 @@ describe("a failure", () => {
     node.plugin("ptp", "#!/bin/sh\nexit 1\n");
     const stderr = await refused(cluster, "detach", "shop/web", "eth1");
     expect(stderr).toContain("failed to delete eth1");
-    expect(await recorded(cluster, pod)).toHaveLength(2);
+    expect(recorded(cluster, pod)).toHaveLength(2);
   });
 
   test("of a DEL that has done its work: CHECK leaves it out, and it can come back", async () => {
@@ -401,7 +397,7 @@ describe("a failure", () => {
     copyFileSync(real, join(node.binDir, "ptp"));
     await changed(cluster, "detach", "shop/web", "net1");
     await changed(cluster, "attach", "shop/web", "shop/lan");
-    const known = await recorded(cluster, pod);
+    const known = recorded(cluster, pod);
     expect(known.map(({ hasResult }) => hasResult)).toEqual([true, true, true]);
     expect(await changed(cluster, "attach", "shop/web", "weave")).toMatchObject(
       { outcome: "attached", ifname: "eth1" },
@@ -484,7 +480,7 @@ describe("more than one at work", () => {
       changed(cluster, "attach", "shop/web", "shop/lan"),
     ]);
     expect(Object.keys(await addresses(pod))).toEqual(["eth0", "eth1", "net1"]);
-    expect(await recorded(cluster, pod)).toHaveLength(3);
+    expect(recorded(cluster, pod)).toHaveLength(3);
     const { status } = cluster.written() as { status: object[] };
     expect(status).toHaveLength(3);
   });
@@ -510,7 +506,7 @@ describe("more than one at work", () => {
     slow(made);
     const stderr = await refused(cluster, "attach", "shop/web", "slow");
     expect(stderr).toContain("[shop/web:slow]");
-    expect(await recorded(cluster, pod)).toHaveLength(1);
+    expect(recorded(cluster, pod)).toHaveLength(1);
     expect(node.addresses()).toEqual(["10.66.0.2"]);
   });
 
@@ -524,6 +520,6 @@ describe("more than one at work", () => {
     );
     expect(stderr).toContain("nsenter -t 1 -m -- genie");
     expect(exitCode).toBe(1);
-    expect(await recorded(made.cluster, made.pod)).toHaveLength(1);
+    expect(recorded(made.cluster, made.pod)).toHaveLength(1);
   });
 });

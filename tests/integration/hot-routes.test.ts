@@ -100,7 +100,7 @@ test("a plugin that fails with file exists: that attachment fails, the routes st
   expect(stderr).toMatch(/file exists/i);
   expect(exitCode).toBe(1);
   expect(await shown(pod)).toEqual(alone);
-  expect(await recorded(cluster, pod)).toHaveLength(1);
+  expect(recorded(cluster, pod)).toHaveLength(1);
 });
 
 test("a plugin that replaces the default route: the owner's is put back", async () => {
@@ -209,5 +209,5 @@ test("a gateway that cannot be reached: rolled back, the routes as before", asyn
     rules: [],
     tables: [],
   });
-  expect(await recorded(cluster, pod)).toHaveLength(1);
+  expect(recorded(cluster, pod)).toHaveLength(1);
 });

@@ -95,7 +95,6 @@ describe('"file exists"', () => {
     const { routed } = started;
     const { cluster, node } = routed;
     const pod = await routed.pod("alpha,calico");
-    const path = node.resultPath(pod);
     const toGateway = { dst: "169.254.1.1/32", scope: 253 };
     const moved = { dst: "0.0.0.0/0", gw: "169.254.1.1", table: 1000 };
     const merged = { config: { result: "merged" } };
@@ -104,10 +103,7 @@ describe('"file exists"', () => {
       first,
       toGateway,
     ]);
-    const { results } = JSON.parse(await Bun.file(path).text()) as {
-      results: object[];
-    };
-    expect(results[1]).toMatchObject({
+    expect(node.results(pod).results[1]).toMatchObject({
       result: { cniVersion: "1.1.0", routes: [moved, toGateway] },
       routing: { table: 1000, addresses: ["10.44.0.7"] },
     });

@@ -319,7 +319,7 @@ test("devices of a running pod: each once, also with the same ID; repaired with 
   for (const verb of ["ADD", "DEL"])
     devices.delegates.behave(`${verb} vf`, failing("no such VF"));
   expect((await hot(cluster, ...attach)).exitCode).toBe(1);
-  expect(await recorded(cluster, pod)).toHaveLength(3);
+  expect(recorded(cluster, pod)).toHaveLength(3);
   devices.delegates.behave("DEL vf", {});
   devices.delegates.behave("ADD vf", { stdout: { cniVersion: "1.0.0" } });
   await changed(cluster, ...attach);
@@ -349,12 +349,8 @@ test("devices of a running pod: each once, also with the same ID; repaired with 
   expect(readFileSync(path(pod, "vf1"), "utf8")).toBe(
     JSON.stringify(infoOf(id)),
   );
-  const { status } = JSON.parse(
-    readFileSync(cluster.node.resultPath(pod), "utf8"),
-  ) as {
-    status: { annotations: Record<string, string> };
-  };
-  expect(JSON.parse(status.annotations[statusKey] ?? "")).toMatchObject([
+  const { status } = cluster.node.results(pod);
+  expect(JSON.parse(status?.annotations[statusKey] ?? "")).toMatchObject([
     {},
     { interface: "net1" },
     { interface: "vf1", "device-info": infoOf(id) },

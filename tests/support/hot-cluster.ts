@@ -45,11 +45,8 @@ export async function changed(
 }
 
 /** Each attachment of the record, and whether it has a result. */
-export async function recorded({ node }: Cluster, pod: Pod) {
-  const file = Bun.file(node.resultPath(pod));
-  const { results } = JSON.parse(await file.text()) as {
-    results: { ifname: string; result: unknown }[];
-  };
+export function recorded({ node }: Cluster, pod: Pod) {
+  const { results } = node.results(pod);
   const { attachments } = node.record(pod) as {
     attachments: { ifname: string; element?: object; origin?: string }[];
   };

@@ -314,6 +314,16 @@ export class Node implements AsyncDisposable {
     return this.recordPath(pod).replace(/json$/, "result.json");
   }
 
+  /** The content of that file. */
+  results(pod: Pod): {
+    results: { ifname: string; result?: object }[];
+    status?: { annotations: Record<string, string> };
+  } {
+    return JSON.parse(readFileSync(this.resultPath(pod), "utf8")) as ReturnType<
+      Node["results"]
+    >;
+  }
+
   /** Replaces keys of a pod's record. */
   changeRecord(pod: Pod, changes: Record<string, unknown>): void {
     const record = { ...this.record(pod), ...changes };
