@@ -19,7 +19,9 @@ const endMs = 5000;
 
 export class Agent {
   readonly #node: TorturedNode;
+  /** The size of the log at the beginning, and when the last agent was started. */
   readonly #logBefore: number;
+  #startedAt: number;
   #child: Bun.Subprocess | undefined;
   /** Faults come one after the other: each kill has its start. */
   #disturbing: Promise<void> = Promise.resolve();
@@ -27,13 +29,12 @@ export class Agent {
   /** Not started yet. */
   constructor(node: TorturedNode) {
     this.#node = node;
-    this.#logBefore = existsSync(node.agentLog)
-      ? statSync(node.agentLog).size
-      : 0;
+    this.#logBefore = this.#startedAt = this.#logSize();
   }
 
   start(): void {
     const { confDir, dataDir, plugins } = this.#node;
+    this.#startedAt = this.#logSize();
     const log = openSync(this.#node.agentLog, "a");
     this.#child = Bun.spawn({
       cmd: [
@@ -77,6 +78,11 @@ export class Agent {
     report.count("faults", fault);
   }
 
+  #logSize(): number {
+    const { agentLog } = this.#node;
+    return existsSync(agentLog) ? statSync(agentLog).size : 0;
+  }
+
   async stop(): Promise<void> {
     const child = this.#child;
     if (!child) return;
@@ -85,9 +91,13 @@ export class Agent {
     child.kill("SIGTERM");
     const exitCode = await child.exited;
     const ms = Math.round(performance.now() - began);
-    if (exitCode !== 0 || ms > endMs)
-      report.find(`the agent ends with ${exitCode} after ${ms} ms`);
     const log = readFileSync(this.#node.agentLog);
+    // Before its first line it has no handler of SIGTERM, and has done nothing.
+    const code = log.subarray(this.#startedAt).includes("the agent starts")
+      ? 0
+      : 143;
+    if ((exitCode !== 0 && exitCode !== code) || ms > endMs)
+      report.find(`the agent ends with ${exitCode} after ${ms} ms`);
     const text = log.subarray(this.#logBefore).toString();
     if (text.includes(secretPrefix)) report.find("the agent logs a secret");
     for (const [, change = ""] of text.matchAll(
