@@ -7,6 +7,7 @@ import { deleteStale, removeLitter } from "../../attach/gc.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { recordedNetns } from "../../linux/netns.ts";
+import { tryWithContainerLock } from "../../state/lock.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import type { Terminal } from "../command/terminal.ts";
@@ -60,11 +61,11 @@ export async function collect(
       continue;
     }
     try {
-      const verdict = judge(context, record, graceMs);
+      const deadline = new Deadline(recordMs, context.dependencies.clock);
+      const verdict = await judge(context, record, graceMs, deadline);
       if (verdict === "waiting") collected.waiting.push(record);
       if (verdict !== "stale") continue;
       progress(`deleting ${record.containerId.slice(0, 12)} ${record.ifname}`);
-      const deadline = new Deadline(recordMs, context.dependencies.clock);
       const outcome = await deleteStale(context, record, deadline);
       if (outcome === "busy") collected.waiting.push(record);
       else if (outcome === "kept")
@@ -82,24 +83,31 @@ export async function collect(
   return collected;
 }
 
-/** Writes down when a namespace was first seen gone, for the next run. */
-function judge(
+/** Notes when a namespace was first seen gone, for the next run. */
+async function judge(
   context: Context,
   record: AttachmentRecord,
   graceMs: number,
-): "live" | "waiting" | "stale" {
+  deadline: Deadline,
+): Promise<"live" | "waiting" | "stale"> {
   const { dependencies } = context;
   const records = recordDirectory(context);
   const bootId = dependencies.bootId();
   if (record.bootId !== bootId) return "stale";
+  const noted = records.goneSince(record);
   if (recordedNetns(record, bootId) !== "") {
-    records.forgetGone(record);
+    if (noted !== undefined) records.forgetGone(record);
     return "live";
   }
   const now = dependencies.uptimeMs();
-  const noted = records.goneSince(record);
   const since = noted ?? now;
   if (now - since >= graceMs) return "stale";
-  if (noted === undefined) records.noteGone(record, since);
+  if (noted === undefined) {
+    const { containerId } = record;
+    // Without the lock a DEL or a GC could remove what is being written.
+    await tryWithContainerLock(context, containerId, deadline, async () => {
+      if (records.has(record)) records.noteGone(record, since);
+    });
+  }
   return "waiting";
 }

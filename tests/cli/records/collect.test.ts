@@ -89,3 +89,19 @@ test("collect, a living genie works on the container: it waits for the next run"
   lock?.release();
   expect(await prepared.outcome()).toMatchObject({ deleted: 1, waiting: 0 });
 });
+
+test("collect, a namespace is gone and a living genie works on the container: noted by the next run", async () => {
+  using node = new NodeDirectory();
+  const { dataDir } = node;
+  const context = nodeContext(node, {});
+  const bootId = context.dependencies.bootId();
+  const record = node.record({ bootId, netns: join(node.root, "gone") });
+  const graceMs = 60_000;
+  const noted = () => new RecordDirectory(dataDir).goneSince(record);
+  const lock = lockNow(dataDir, record.containerId);
+  expect(await collect(context, graceMs)).toMatchObject({ waiting: [record] });
+  expect(noted()).toBeUndefined();
+  lock?.release();
+  expect(await collect(context, graceMs)).toMatchObject({ waiting: [record] });
+  expect(noted()).toBeNumber();
+});
