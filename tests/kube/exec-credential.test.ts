@@ -62,6 +62,16 @@ describe("exec", () => {
     expect(server.requests.map((request) => request.user)).toEqual([user]);
   });
 
+  test("exec, a plugin that fails once: the next request runs it again", async () => {
+    const command = program(
+      `cd "$(dirname "$0")"; mkdir failed 2>/dev/null && exit 1; echo '{"apiVersion":"${apiVersion}","status":{"token":"token-1"}}'`,
+    );
+    const kube = kubeWith({ command });
+    const thrown = await thrownBy(kube.getPod("shop", "web"));
+    expect([thrown.code, server.requests.length]).toEqual([11, 0]);
+    expect(await kube.getPod("shop", "web")).toStrictEqual(podAnswer);
+  });
+
   test("exec, three calls at once: run once, anew after 401", async () => {
     const command = program(
       `cd "$(dirname "$0")"; echo run >> runs; n=$(wc -l < runs); echo '{"apiVersion":"${apiVersion}","status":{"token":"token-'$((n - 1))'"}}'`,

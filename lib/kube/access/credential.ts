@@ -34,8 +34,8 @@ export interface Identity {
 
 /**
  * The credential of each request: a token file is read every time, a plugin or
- * provider runs once. Throws 7 for an unreadable file, 11 for a plugin or provider
- * without a credential.
+ * provider runs once, and again after a failure. Throws 7 for an unreadable file, 11 for
+ * a plugin or provider without a credential.
  */
 export function credentialOf(
   identity: Identity,
@@ -43,10 +43,19 @@ export function credentialOf(
   const { user, where } = identity;
   const certificate = certificateOf(user, where);
   let issued: Promise<Credential> | undefined;
+  const issueOnce = async (deadline: Deadline): Promise<Credential> => {
+    try {
+      return await issue(identity, certificate, deadline);
+    } catch (error) {
+      // The agent asks again: a plugin may fail once.
+      issued = undefined;
+      throw error;
+    }
+  };
   return (deadline) => {
     const authorization = authorizationOf(user, where);
     return authorization === undefined
-      ? (issued ??= issue(identity, certificate, deadline))
+      ? (issued ??= issueOnce(deadline))
       : { ...certificate, authorization };
   };
 }
