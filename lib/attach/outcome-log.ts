@@ -12,7 +12,7 @@ import type { Request } from "../cni/skel.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";
-import { createLog, logStderr } from "../state/log-writer.ts";
+import { createLog, fieldsOfCall, logStderr } from "../state/log-writer.ts";
 import { type Context, logContext } from "./context.ts";
 import type { Dependencies } from "./dependencies.ts";
 
@@ -150,15 +150,11 @@ class OutcomeLog {
   #executed(execution: Execution): void {
     const { log, config, request } = this.#context;
     const { call, error } = execution;
-    const { verb, type, network, runtime } = call;
+    const { verb, type } = call;
     const code = error?.code ?? 0;
     const ms = rounded(execution.ms);
     log().debug("executed plugin", {
-      plugin: type,
-      verb,
-      network,
-      containerId: runtime.containerId || undefined,
-      ifname: runtime.ifname || undefined,
+      ...fieldsOfCall(call),
       ms,
       code,
       error: error?.message,

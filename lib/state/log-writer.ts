@@ -42,15 +42,24 @@ export function createLog(
  */
 export function logStderr(log: Log, { call, stderr, error }: Execution): void {
   if (stderr === "") return;
-  const { type, verb, network, runtime } = call;
-  log[error ? "warn" : "debug"]("stderr of a plugin", {
+  const fields = { ...fieldsOfCall(call), stderr };
+  log[error ? "warn" : "debug"]("stderr of a plugin", fields);
+}
+
+/** The fields of a line about the call of a plugin. */
+export function fieldsOfCall({
+  type,
+  verb,
+  network,
+  runtime,
+}: Execution["call"]): Fields {
+  return {
     plugin: type,
     verb,
     network,
     containerId: runtime.containerId || undefined,
     ifname: runtime.ifname || undefined,
-    stderr,
-  });
+  };
 }
 
 function textLine(level: Level, message: string, fields: Fields): string {
