@@ -1,8 +1,7 @@
 /**
- * Times of the agent: pauses that end with a signal, their growth after failures,
- * budgets, results that calls share.
+ * Times of the agent: pauses and loops that end with a signal, the growth of pauses after
+ * failures, budgets, results that calls share.
  */
-
 import { monotonicMs } from "../linux/deadline.ts";
 
 /** Resolves after `ms` milliseconds, or when the signal is aborted. Never rejects. */
@@ -23,6 +22,32 @@ export function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) resolve();
   signal.addEventListener("abort", () => resolve());
   return promise;
+}
+
+/** Repeats the work, with a pause after it, until the signal is aborted or the work fails. */
+export async function repeat(
+  ms: number,
+  signal: AbortSignal,
+  work: () => unknown,
+): Promise<void> {
+  while (!signal.aborted) {
+    await work();
+    await pause(ms, signal);
+  }
+}
+
+/** Loops that belong together: the first that fails ends the others. Throws its error. */
+export async function together(
+  signal: AbortSignal,
+  ...loops: readonly ((signal: AbortSignal) => Promise<void>)[]
+): Promise<void> {
+  const failure = new AbortController();
+  const end = AbortSignal.any([signal, failure.signal]);
+  try {
+    await Promise.all(loops.map((loop) => loop(end)));
+  } finally {
+    failure.abort();
+  }
 }
 
 /**

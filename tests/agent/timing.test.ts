@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { backoff, pause, shared } from "../../lib/agent/timing.ts";
+import { backoff, pause, shared, together } from "../../lib/agent/timing.ts";
 
 test("shared, work that lasts longer than its result is shared: one at a time, a failed one too", async () => {
   const begun: PromiseWithResolvers<string>[] = [];
@@ -44,4 +44,28 @@ describe("pauses", () => {
       }
     },
   );
+});
+
+describe("together", () => {
+  test("one loop fails: its error, and the others end", async () => {
+    const others: AbortSignal[] = [];
+    const working = together(
+      new AbortController().signal,
+      (signal) => {
+        others.push(signal);
+        return pause(60_000, signal);
+      },
+      () => Promise.reject(new Error("broken")),
+    );
+    expect(await working.catch(String)).toBe("Error: broken");
+    expect(others.map(({ aborted }) => aborted)).toEqual([true]);
+  });
+
+  test("the signal is aborted: all end", async () => {
+    const controller = new AbortController();
+    const loop = (signal: AbortSignal) => pause(60_000, signal);
+    const working = together(controller.signal, loop, loop);
+    controller.abort();
+    await working;
+  });
 });

@@ -17,7 +17,7 @@ import {
 import { EventWriter, podSubject, subjectOf } from "./event-writer.ts";
 import { sharedCounters } from "../metrics/metrics.ts";
 import type { Agent, AgentEvent, Part } from "../part.ts";
-import { aborted, pause } from "../timing.ts";
+import { aborted, pause, repeat, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
 
 /** Milliseconds: between two looks at calls.log, at its length, at all records and pods, at a new finding. */
@@ -35,29 +35,19 @@ export const events: Part = {
     });
     agent.eventSink = (event) => writer.take(event);
     try {
-      await Promise.all([
-        repeat(signal, every.failures, () => writer.flush()),
-        repeat(signal, every.failures, failures(agent)),
-        auditAgain(agent, signal),
-        followRecords(agent, signal),
-      ]);
+      await together(
+        signal,
+        (end) => repeat(every.failures, end, () => writer.flush()),
+        (end) => repeat(every.failures, end, failures(agent)),
+        (end) => auditAgain(agent, end),
+        (end) => followRecords(agent, end),
+      );
     } finally {
       agent.eventSink = undefined;
       await writer.flush();
     }
   },
 };
-
-async function repeat(
-  signal: AbortSignal,
-  ms: number,
-  work: () => unknown,
-): Promise<void> {
-  while (!signal.aborted) {
-    await work();
-    await pause(ms, signal);
-  }
-}
 
 /** Failed ADDs in the new lines of calls.log, which this keeps. */
 function failures(agent: Agent): () => void {

@@ -15,7 +15,7 @@ import type { DueStatus } from "../../state/records.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { keepSynced } from "../keep-synced.ts";
 import type { Agent, Part } from "../part.ts";
-import { backoff, pause } from "../timing.ts";
+import { backoff, pause, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
 import { patchStatus, readPodVersion } from "./pod-request.ts";
 
@@ -84,14 +84,12 @@ class Queue {
     this.#agent = agent;
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    const failure = new AbortController();
-    const end = AbortSignal.any([signal, failure.signal]);
-    try {
-      await Promise.all([this.#follow(end), this.#writeDue(end)]);
-    } finally {
-      failure.abort();
-    }
+  run(signal: AbortSignal): Promise<void> {
+    return together(
+      signal,
+      (end) => this.#follow(end),
+      (end) => this.#writeDue(end),
+    );
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
