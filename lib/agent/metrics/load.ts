@@ -10,22 +10,20 @@ import { replaceFile } from "../../linux/files.ts";
 import { hostEndTraffic } from "../../linux/traffic.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { Part } from "../part.ts";
-import { pause } from "../timing.ts";
+import { repeat } from "../timing.ts";
 
 const everyMs = 10_000;
 
 export const load: Part = {
   name: "load",
-  async run({ context, log }, signal) {
+  run({ context, log }, signal) {
     const sampler = new LoadSampler(context);
-    while (!signal.aborted) {
+    return repeat(everyMs, signal, async () => {
       const sample = await sampler.next();
-      if (sample) {
-        replaceFile(loadPath(context.config.dataDir), JSON.stringify(sample));
-        log("debug", "sampled the traffic", sample.bytesPerSecond);
-      }
-      await pause(everyMs, signal);
-    }
+      if (!sample) return;
+      replaceFile(loadPath(context.config.dataDir), JSON.stringify(sample));
+      log("debug", "sampled the traffic", sample.bytesPerSecond);
+    });
   },
 };
 

@@ -3,7 +3,7 @@ import { messageOf } from "../../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import { replaceFile } from "../../linux/files.ts";
 import type { Part } from "../part.ts";
-import { pause } from "../timing.ts";
+import { repeat } from "../timing.ts";
 
 /** Milliseconds; Prometheus usually scrapes as often. */
 const writeMs = 15_000;
@@ -17,7 +17,7 @@ export function metricsFile(directory: string): Part {
       const counters = sharedCounters(agent);
       // The collector reads `*.prom` only, and is another user.
       const path = `${place(directory)}/genie.prom`;
-      while (!signal.aborted) {
+      await repeat(writeMs, signal, async () => {
         counters.keep();
         const text = await agentMetricsText(agent);
         try {
@@ -27,8 +27,7 @@ export function metricsFile(directory: string): Part {
             cause,
           });
         }
-        await pause(writeMs, signal);
-      }
+      });
     },
   };
 }

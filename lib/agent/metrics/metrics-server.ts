@@ -2,7 +2,7 @@
 import { messageOf } from "../../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import type { Agent, Part } from "../part.ts";
-import { pause, shared } from "../timing.ts";
+import { repeat, shared } from "../timing.ts";
 
 /** Milliseconds between two looks at the length of the log. */
 const keepMs = 10_000;
@@ -27,10 +27,7 @@ export function metricsServer(at: Address): Part {
       const text = shared(textMs, () => agentMetricsText(agent));
       using server = listen(at, (request) => respond(request, agent, text));
       agent.log("info", "serving metrics", { url: server.url.href });
-      while (!signal.aborted) {
-        counters.keep();
-        await pause(keepMs, signal);
-      }
+      await repeat(keepMs, signal, () => counters.keep());
     },
   };
 }
