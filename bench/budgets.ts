@@ -6,6 +6,7 @@ import type { ReportRow } from "./report.ts";
 import { statusAdd } from "./rows/agent.ts";
 import { emptyRow, shellRow } from "./rows/floors.ts";
 import {
+  cachedReadsAdd,
   failingAdd,
   hangMs,
   hangingAdd,
@@ -50,6 +51,7 @@ export const failureRatio = 0.25;
 /** Rows as multiples of others, where both were measured: [program, call], the other, the bound. */
 const comparisons = [
   [ofGenie(wideAdd), { program: "Multus shim", call: wideAdd }, 1.1],
+  [ofGenie(cachedReadsAdd), { program: "Multus shim", call: wideAdd }, 1.1],
   [ofGenie(statusAdd), { program: "Multus shim", call: wideAdd }, 0.75],
   [ofGenie(statusAdd), ofGenie(wideRuntimeAdd), 0.55],
 ] as const;

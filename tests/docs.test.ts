@@ -68,6 +68,7 @@ const documentedDefaults: [string, string, Partial<GenieConfig>][] = [
   ],
   ["multusDir", "`/var/lib/cni/multus`", { multusDir: "/var/lib/cni/multus" }],
   ["apiTimeout", "10", { apiTimeoutMs: 10_000 }],
+  ["apiReads", "latest", { apiReads: "latest" }],
   ["delegateTimeout", "120", { delegateTimeoutMs: 120_000 }],
   ["deleteGiveUp", "300", { deleteGiveUpMs: 300_000 }],
   ["log_level", "warn", { logLevel: "warn" }],

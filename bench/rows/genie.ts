@@ -28,6 +28,7 @@ export const shellAdd = "ADD, delegate is a shell";
 export const failingAdd = "ADD, delegate fails";
 export const hangingAdd = `ADD, delegate hangs, ${hangMs} ms allowed`;
 export const wideRuntimeAdd = "ADD, default + 3, runtime annotations";
+export const cachedReadsAdd = "ADD, default + 3, apiReads cached";
 export const runtimeAdd = "ADD, runtime annotations";
 const loggedAdd = "ADD, runtime annotations, calls.log";
 
@@ -95,6 +96,11 @@ export function genieUnitsOf(
     }),
     attaching(wideRuntimeAdd, {
       stdin: annotated(wide.annotations, { kubernetes }),
+      pod: api.pods.wide,
+      delegates: 1 + definitions.length,
+    }),
+    attaching(cachedReadsAdd, {
+      stdin: node.withoutAnnotations({ kubernetes, apiReads: "cached" }),
       pod: api.pods.wide,
       delegates: 1 + definitions.length,
     }),

@@ -55,6 +55,7 @@ export function systemDependencies(env: Dependencies["env"]): Dependencies {
       return createKube(config.kube, {
         deadline,
         apiTimeout: config.apiTimeoutMs,
+        cachedReads: config.apiReads === "cached",
         env,
         tried,
         sessionFile: `${config.dataDir}/${tlsSessionFile}`,

@@ -36,16 +36,21 @@ export { tlsSessionFile } from "./tls-session.ts";
 export interface Kube {
   /**
    * Throws 7 for a configuration without a usable server, else an `ApiError` (11)
-   * naming verb and object; `status` is 404 for a missing object.
+   * naming verb and object; `status` is 404 for a missing object. A pod from the
+   * server's cache is returned only if `isMeant` recognises it (`cachedReads`).
    */
-  getPod(namespace: string, name: string): Promise<Pod>;
+  getPod(
+    namespace: string,
+    name: string,
+    isMeant?: (pod: Pod) => boolean,
+  ): Promise<Pod>;
   /** Throws as `getPod`. */
   getDefinition(
     namespace: string,
     name: string,
   ): Promise<NetworkAttachmentDefinition>;
   /** The text of another GET (resource-claims.ts). Throws as `getPod`. */
-  get(request: Omit<Call, "method">): Promise<string>;
+  get(request: Call): Promise<string>;
   /**
    * A merge patch of the pod's `status` subresource. "gone": the pod does not
    * exist, or the `metadata.uid` of the patch is of another pod (404, 409, 422
@@ -64,6 +69,11 @@ export interface Kube {
 export interface KubeDependencies extends Wire, Transport, Surroundings {
   /** Milliseconds for one GET with retries (`apiTimeout`). */
   apiTimeout: number;
+  /**
+   * Whether pods and definitions come from the server's watch cache (`apiReads`): it
+   * spares a read of etcd and is a few milliseconds behind.
+   */
+  cachedReads: boolean;
   /** The end of the present phase. */
   deadline: Deadline;
   clock: Clock;
@@ -84,39 +94,35 @@ export function createKube(
     ...transportOf(given.sessionFile),
     ...given,
   };
-  const { apiTimeout, deadline, clock } = dependencies;
+  const { apiTimeout, cachedReads, deadline, clock } = dependencies;
   const session = createSession(() => openAccess(options, dependencies));
   const within = (limit: number): Deadline =>
     deadline?.atMost(limit) ?? new Deadline(limit, clock);
-  const perform = (request: Call, limit: number): Promise<string> =>
-    call(request, session, within(limit), dependencies);
+  const send = (request: Call, budget: Deadline): Promise<string> =>
+    call(request, session, budget, dependencies);
+  const get = (request: Call): Promise<string> =>
+    send(request, within(apiTimeout));
+  const getCached = (request: Call): Promise<string> =>
+    cachedReads ? readCached(request, within(apiTimeout), send) : get(request);
 
   return {
-    async getPod(namespace, name) {
-      const request = {
-        ...podRequest(namespace, name, "get"),
-        method: "GET",
-      } as const;
-      const response = await perform(request, apiTimeout);
-      return parsePod(response, request.action);
+    async getPod(namespace, name, isMeant) {
+      const request = podRequest(namespace, name, "get");
+      if (cachedReads && isMeant) {
+        const pod = parsePod(await getCached(request), request.action);
+        if (isMeant(pod)) return pod;
+      }
+      return parsePod(await get(request), request.action);
     },
     async getDefinition(namespace, name) {
       const request = definitionRequest(namespace, name);
-      const response = await perform(request, apiTimeout);
-      return parseDefinition(response, request.action);
+      return parseDefinition(await getCached(request), request.action);
     },
-    get: (request) => perform({ ...request, method: "GET" }, apiTimeout),
+    get,
     async patchPodStatus(namespace, name, patch) {
-      const { path, ...rest } = podRequest(namespace, name, "patch status of");
-      const body = {
-        contentType: "application/merge-patch+json",
-        text: JSON.stringify(patch),
-      };
+      const request = statusRequest(namespace, name, patch);
       try {
-        await perform(
-          { ...rest, method: "PATCH", path: `${path}/status`, body },
-          patchBudget,
-        );
+        await send(request, within(patchBudget));
         return "patched";
       } catch (error) {
         if (error instanceof ApiError && isGone(error)) return "gone";
@@ -133,6 +139,22 @@ export function createKube(
       }
     },
   };
+}
+
+/** From the server's cache; from etcd what the cache lacks, for example a pod of this moment. */
+async function readCached(
+  request: Call,
+  budget: Deadline,
+  send: (request: Call, budget: Deadline) => Promise<string>,
+): Promise<string> {
+  try {
+    const path = `${request.path}?resourceVersion=0`;
+    return await send({ ...request, path }, budget);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404)
+      return send(request, budget);
+    throw error;
+  }
 }
 
 /** Through the kubeconfig's proxy, else over our own connection. */
@@ -176,6 +198,7 @@ type CompleteDependencies = Omit<
 
 const defaults: Omit<CompleteDependencies, keyof Transport> = {
   apiTimeout: 10_000,
+  cachedReads: false,
   clock: () => performance.now(),
   sleep: Bun.sleep,
   random: () => Math.random(),
@@ -195,11 +218,20 @@ export function podRequest(
   namespace: string,
   name: string,
   verb: string,
-): Pick<Call, "action" | "path" | "subject"> {
+): Call {
   const action = () => `${verb} pod ${quote(`${namespace}/${name}`)}`;
   const path = `/api/v1/namespaces/${segment(namespace, action)}/pods/${segment(name, action)}`;
   const unknownKind = "the server knows no pods: is it an API server?";
-  return { action, path, subject: { name, unknownKind } };
+  return { action, method: "GET", path, subject: { name, unknownKind } };
+}
+
+function statusRequest(namespace: string, name: string, patch: object): Call {
+  const pod = podRequest(namespace, name, "patch status of");
+  const body = {
+    contentType: "application/merge-patch+json",
+    text: JSON.stringify(patch),
+  };
+  return { ...pod, method: "PATCH", path: `${pod.path}/status`, body };
 }
 
 export function definitionRequest(namespace: string, name: string): Call {

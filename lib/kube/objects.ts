@@ -151,31 +151,31 @@ export interface PodInfo {
 
 /** The source of pods: `Kube`. */
 interface Pods {
-  getPod(namespace: string, name: string): Promise<Pod>;
+  getPod(
+    namespace: string,
+    name: string,
+    isMeant?: (pod: Pod) => boolean,
+  ): Promise<Pod>;
 }
 
 /** Throws as `Kube.getPod`, and 11 if the pod of that name has another uid. */
 export async function fetchPod(
   kube: Pods,
-  identity: PodIdentity,
+  { namespace, name, uid: meant = "" }: PodIdentity,
 ): Promise<PodInfo> {
-  const { namespace, name, uid: meant } = identity;
-  const { uid = "", annotations } = (await kube.getPod(namespace, name))
-    .metadata;
-  if (meant && !isMeant(uid, annotations, meant)) {
-    const pod = quote(`${namespace}/${name}`);
+  const isIt = ({ metadata: { uid = "", annotations } }: Pod) =>
+    isMeant(uid, annotations, meant);
+  // Only a uid tells the pod from an earlier one of the same name.
+  const pod = await kube.getPod(namespace, name, meant ? isIt : undefined);
+  const { uid = "", annotations } = pod.metadata;
+  if (!isIt(pod)) {
     const found = uid === "" ? "no uid" : `uid ${quote(uid)}`;
     throw new ApiError(
-      `failed to get pod ${pod}: the pod of that name has ${found}, not ${quote(meant)}`,
+      `failed to get pod ${quote(`${namespace}/${name}`)}: the pod of that name has ${found}, not ${quote(meant)}`,
     );
   }
-  return {
-    namespace,
-    name,
-    uid,
-    annotations,
-    isStatic: isStaticPod(annotations),
-  };
+  const isStatic = isStaticPod(annotations);
+  return { namespace, name, uid, annotations, isStatic };
 }
 
 /** Whether the kubelet has the pod from a file or a URL (selection.md §7). */

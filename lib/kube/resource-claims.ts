@@ -170,6 +170,7 @@ async function read<S extends v.GenericSchema>(
   for (const version of versions) {
     try {
       const text = await kube.get({
+        method: "GET",
         path: `/apis/resource.k8s.io/${version}/${path}`,
         action,
         subject: { name, unknownKind },

@@ -75,6 +75,7 @@ export const configForms = {
     k8s_certificate_authority: "text",
   },
   apiTimeout: "seconds",
+  apiReads: ["latest", "cached"],
   result: ["primary", "merged"],
   strict: "flag",
   namespaceIsolation: "flag",

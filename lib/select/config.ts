@@ -80,6 +80,8 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     /** The directory of libcni's cache (state.md "DEL"), "" to ignore it. */
     runtimeCacheDir: keys.runtimeCacheDir ?? "/var/lib/cni/results",
     apiTimeoutMs: milliseconds(keys.apiTimeout ?? 10),
+    /** Where the API server reads pods and definitions: etcd, or its watch cache. */
+    apiReads: keys.apiReads ?? "latest",
     delegateTimeoutMs: milliseconds(keys.delegateTimeout ?? 120),
     /** The time after which a failing DEL gives up (state.md "DEL"); 0: never. */
     deleteGiveUpMs: milliseconds(keys.deleteGiveUp ?? 300),

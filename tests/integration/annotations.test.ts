@@ -96,6 +96,20 @@ describe("annotations of the API server, one GET", () => {
     expect(lstatSync(file).ino).toBe(ino);
   });
 
+  test("apiReads: cached, from the server's cache", async () => {
+    await using api = await startApiServer();
+    await using node = await startNode();
+    const pod = await node.pod();
+    store(api, pod, { cni: "weave" });
+    const { config } = asking(api);
+    await node.succeed("ADD", pod, {
+      config: { ...config, apiReads: "cached" },
+    });
+    expect(await attached(pod)).toEqual({ eth0: "weave" });
+    const path = `${getPod.path}?resourceVersion=0`;
+    expect(api.requests).toEqual([{ ...getPod, path }]);
+  });
+
   test("503 once: asked again", async () => {
     await using api = await startApiServer();
     await using node = await startNode();

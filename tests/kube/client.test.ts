@@ -1,7 +1,12 @@
 /** Calls, retries, limits and messages against a real TLS server (selection.md §1, §6, §7). */
 import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
-import { type Try, requireAccess } from "../../lib/kube/client.ts";
+import {
+  type Try,
+  definitionRequest,
+  fetchPod,
+  requireAccess,
+} from "../../lib/kube/client.ts";
 import {
   type Fault,
   statusFault,
@@ -476,11 +481,11 @@ describe("invalid response", () => {
   });
 });
 
-describe("getDefinition", () => {
-  const definition = {
-    metadata: { namespace: "shop", name: "fast", uid: "d" },
-  };
+const definition = {
+  metadata: { namespace: "shop", name: "fast", uid: "d" },
+};
 
+describe("getDefinition", () => {
   test.each([
     [
       "with a configuration",
@@ -510,6 +515,75 @@ describe("getDefinition", () => {
       status: 404,
       msg: 'failed to get network attachment definition "shop/none": not found: "network-attachment-definitions \\"none\\" not found"',
     });
+  });
+});
+
+describe("cachedReads", () => {
+  const cachedPath = `${path}?resourceVersion=0`;
+  const paths = () => server.requests.map((request) => request.path);
+  const { uid } = pod.metadata;
+  const kube = () => kubeOf({ kubeconfig }, { cachedReads: true });
+
+  test("fetchPod, a pod with uid: one GET from the cache", async () => {
+    const identity = { namespace: "shop", name: "web", uid };
+    expect(await fetchPod(kube(), identity)).toMatchObject({ uid });
+    expect(paths()).toEqual([cachedPath]);
+  });
+
+  test("fetchPod, without uid: from etcd", async () => {
+    const identity = { namespace: "shop", name: "web" };
+    expect(await fetchPod(kube(), identity)).toMatchObject({ uid });
+    expect(paths()).toEqual([path]);
+  });
+
+  test("fetchPod, the cache has an earlier pod of the name: from etcd", async () => {
+    const body = '{"metadata":{"name":"web","uid":"earlier"}}';
+    server.inject({ kind: "answer", body });
+    const identity = { namespace: "shop", name: "web", uid };
+    expect(await fetchPod(kube(), identity)).toMatchObject({ uid });
+    expect(paths()).toEqual([cachedPath, path]);
+  });
+
+  test("fetchPod, both have another pod: error 11", async () => {
+    const identity = { namespace: "shop", name: "web", uid: "later" };
+    expect(await thrownBy(fetchPod(kube(), identity))).toMatchObject({
+      code: 11,
+      msg: `${failed}: the pod of that name has uid ${JSON.stringify(uid)}, not "later"`,
+    });
+  });
+
+  test("getDefinition, not yet in the cache: from etcd", async () => {
+    server.definitions.put(definition);
+    server.inject(statusFault(404));
+    expect(await kube().getDefinition("shop", "fast")).toMatchObject({
+      metadata: { name: "fast" },
+    });
+    const { path: latest } = definitionRequest("shop", "fast");
+    expect(paths()).toEqual([`${latest}?resourceVersion=0`, latest]);
+  });
+
+  test("getDefinition, neither has it: status 404", async () => {
+    expect(await thrownBy(kube().getDefinition("shop", "none"))).toMatchObject({
+      status: 404,
+    });
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test("getDefinition, denied: not asked again", async () => {
+    const denied = kube().getDefinition("denied", "fast");
+    expect(await thrownBy(denied)).toMatchObject({ status: 403 });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test("fetchPod, 500 without end: one budget for the read", async () => {
+    const { seams, pauses } = fakeTime();
+    server.inject({ ...statusFault(500), times: 9 });
+    const slow = kubeOf({ kubeconfig }, { ...seams, cachedReads: true });
+    const identity = { namespace: "shop", name: "web", uid };
+    expect(await thrownBy(fetchPod(slow, identity))).toMatchObject({
+      status: 500,
+    });
+    expect(pauses).toHaveLength(8);
   });
 });
 

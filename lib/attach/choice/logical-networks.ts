@@ -89,5 +89,8 @@ async function getSpec(
   const path = `/apis/${group}/v1/namespaces/${segment(namespace, action)}/${resource}/${segment(name, action)}`;
   const unknownKind = `${unknown}: the cluster has no CustomResourceDefinition ${resource}.${group}`;
   const subject = { name, unknownKind };
-  return parseSpec(await kube.get({ path, action, subject }), action);
+  return parseSpec(
+    await kube.get({ method: "GET", path, action, subject }),
+    action,
+  );
 }
