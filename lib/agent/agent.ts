@@ -11,6 +11,7 @@ import { escapeControls } from "../linux/text.ts";
 import type { Fields, Level } from "../state/log-level.ts";
 import { type HostGenie, runHostGenie } from "./host-genie.ts";
 import { definitionKind, podKind } from "./kinds.ts";
+import { CallCounters } from "./metrics/call-counters.ts";
 import type { Agent, Part } from "./part.ts";
 import { aborted, backoff, pause } from "./timing.ts";
 import { type Informer, startInformer } from "./informer.ts";
@@ -35,6 +36,7 @@ export function createAgent(
   let opened: Promise<Api> | undefined;
   let pods: Informer<V1Pod> | undefined;
   let definitions: Informer<NetworkAttachmentDefinition> | undefined;
+  let calls: CallCounters | undefined;
   const api = (): Promise<Api> => {
     opened ??= openApi().catch((error: unknown) => {
       // The next call reads the configuration again.
@@ -51,6 +53,7 @@ export function createAgent(
     pods: () => (pods ??= startInformer(podKind(node), dependencies)),
     definitions: () =>
       (definitions ??= startInformer(definitionKind, dependencies)),
+    calls: () => (calls ??= new CallCounters(given.context.config.dataDir)),
     genie: (args, options) =>
       runHostGenie(host, [...args, ...directories], options),
     event: (subject, type, reason, message) =>

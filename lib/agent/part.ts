@@ -9,6 +9,7 @@ import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
 import type { Level, Fields } from "../state/log-level.ts";
 import type { GenieResult } from "./host-genie.ts";
+import type { CallCounters } from "./metrics/call-counters.ts";
 import type { NodeState } from "./node/node-state.ts";
 import type { Informer } from "./informer.ts";
 
@@ -39,6 +40,8 @@ export interface Agent {
   /** The pods of this node. Shared: the first call starts the watch. */
   pods(): Informer<V1Pod>;
   definitions(): Informer<NetworkAttachmentDefinition>;
+  /** The calls of the plugin. Shared: each line of calls.log is read once. */
+  calls(): CallCounters;
   /** Executes the installed genie where the container runtime executes it. */
   genie(
     args: readonly string[],

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createAgent, lineOf, runParts } from "../agent/agent.ts";
 import { removeSynced } from "../agent/definition-cache.ts";
 import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
+import { removeCallsLog } from "../agent/metrics/call-counters.ts";
 import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
 import { aborted, shared } from "../agent/timing.ts";
@@ -88,7 +89,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       },
       signal,
     );
-    await removeUnused(switches, config.dataDir, running.log);
+    removeUnused(switches, config.dataDir, running.log);
     running.log("info", "the agent starts", {
       version: terminal.version,
       node: running.node,
@@ -121,16 +122,15 @@ async function loadParts(
  * Removes the files of parts that are off: ADD must neither rely on them nor write them.
  * A disk that cannot be written is no reason to end.
  */
-async function removeUnused(
+function removeUnused(
   switches: ReadonlyMap<string, string>,
   dataDir: string,
   log: Agent["log"],
-): Promise<void> {
+): void {
   try {
     if (!switches.has("cache")) removeSynced(dataDir);
     if (["events", "metrics", "textfile"].some((name) => switches.has(name)))
       return;
-    const { removeCallsLog } = await import("../agent/metrics/metrics.ts");
     removeCallsLog(dataDir);
   } catch (error) {
     log("warn", "failed to remove the files of parts that are off", {

@@ -1,5 +1,6 @@
 /** `genie metrics`: the metrics of this node, printed once. */
-import { CallCounters, metricsText } from "../agent/metrics/metrics.ts";
+import { CallCounters } from "../agent/metrics/call-counters.ts";
+import { metricsText } from "../agent/metrics/metrics.ts";
 import type { Command } from "./command/command.ts";
 import { directoriesOf, nodeOptions } from "./node/node-options.ts";
 import { contextOf } from "./node/node-context.ts";

@@ -14,7 +14,7 @@ import {
   keepCallsLog,
   readCalls,
 } from "../../lib/agent/metrics/call-reader.ts";
-import { CallCounters } from "../../lib/agent/metrics/metrics.ts";
+import { CallCounters } from "../../lib/agent/metrics/call-counters.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 const line = (ms: number, more: object = {}) =>
@@ -145,6 +145,28 @@ describe("calls.log, the agent's side", () => {
 });
 
 describe("CallCounters", () => {
+  test("subscribe: each later call once, whoever reads it", () => {
+    using log = logged();
+    const counters = new CallCounters(log.path);
+    counters.keep();
+    appendFileSync(log.current, line(1));
+    counters.update();
+    const seen: number[] = [];
+    const unsubscribe = counters.subscribe(({ ms }) => seen.push(ms));
+    appendFileSync(log.current, line(2) + line(3));
+    counters.keep();
+    counters.update();
+    appendFileSync(log.current, line(4));
+    counters.update();
+    unsubscribe();
+    appendFileSync(log.current, line(5));
+    counters.update();
+    expect(seen).toEqual([2, 3, 4]);
+    expect(counters.text()).toContain(
+      'genie_calls_total{verb="ADD",code="0"} 5\n',
+    );
+  });
+
   test("keep, a symbolic link: replaced, and the next lines count", () => {
     using log = logged();
     symlinkSync("target", log.current);

@@ -1,6 +1,6 @@
 /** `--textfile`: the metrics as a file for node-exporter's textfile collector. */
 import { messageOf } from "../../linux/errno.ts";
-import { agentMetricsText, sharedCounters } from "./metrics.ts";
+import { agentMetricsText } from "./metrics.ts";
 import { replaceFile } from "../../linux/files.ts";
 import type { Part } from "../part.ts";
 import { repeat } from "../timing.ts";
@@ -14,11 +14,10 @@ export function metricsFile(directory: string): Part {
     name: "textfile",
     async run(agent, signal) {
       const { place } = agent;
-      const counters = sharedCounters(agent);
       // The collector reads `*.prom` only, and is another user.
       const path = `${place(directory)}/genie.prom`;
       await repeat(writeMs, signal, async () => {
-        counters.keep();
+        agent.calls().keep();
         const text = await agentMetricsText(agent);
         try {
           replaceFile(path, text, 0o644);

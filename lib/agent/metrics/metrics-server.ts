@@ -1,6 +1,6 @@
 /** `--metrics`: /metrics and /readyz over HTTP. */
 import { messageOf } from "../../linux/errno.ts";
-import { agentMetricsText, sharedCounters } from "./metrics.ts";
+import { agentMetricsText } from "./metrics.ts";
 import type { Agent, Part } from "../part.ts";
 import { repeat, shared } from "../timing.ts";
 
@@ -23,11 +23,10 @@ export function metricsServer(at: Address): Part {
     name: "metrics",
     synced: (agent) => agent.pods().state() === "current",
     async run(agent, signal) {
-      const counters = sharedCounters(agent);
       const text = shared(textMs, () => agentMetricsText(agent));
       using server = listen(at, (request) => respond(request, agent, text));
       agent.log("info", "serving metrics", { url: server.url.href });
-      await repeat(keepMs, signal, () => counters.keep());
+      await repeat(keepMs, signal, () => agent.calls().keep());
     },
   };
 }

@@ -9,19 +9,14 @@ import { requestedNetwork } from "../../select/addition.ts";
 import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
-import {
-  type CallLine,
-  type Offsets,
-  readCalls,
-} from "../metrics/call-reader.ts";
+import type { CallLine } from "../metrics/call-reader.ts";
 import { EventWriter, podSubject, subjectOf } from "./event-writer.ts";
-import { sharedCounters } from "../metrics/metrics.ts";
-import type { Agent, AgentEvent, Part } from "../part.ts";
+import type { Agent, Part } from "../part.ts";
 import { aborted, pause, repeat, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
 
 /** Milliseconds: between two looks at calls.log, at its length, at all records and pods, at a new finding. */
-const every = { failures: 1000, keep: 10_000, audit: 60_000, confirm: 3000 };
+const every = { calls: 1000, keep: 10_000, audit: 60_000, confirm: 3000 };
 
 export const events: Part = {
   name: "events",
@@ -34,55 +29,38 @@ export const events: Part = {
       now: agent.context.dependencies.now,
     });
     agent.eventSink = (event) => writer.take(event);
+    const calls = agent.calls();
+    let unsubscribe = () => {};
     try {
+      // What was logged before this process is no news.
+      calls.keep();
+      unsubscribe = calls.subscribe((call) => tellFailure(call, agent));
       await together(
         signal,
-        (end) => repeat(every.failures, end, () => writer.flush()),
-        (end) => repeat(every.failures, end, failures(agent)),
+        (end) => repeat(every.calls, end, () => writer.flush()),
+        (end) => repeat(every.calls, end, () => calls.update()),
+        (end) => repeat(every.keep, end, () => calls.keep()),
         (end) => auditAgain(agent, end),
         (end) => followRecords(agent, end),
       );
     } finally {
+      unsubscribe();
       agent.eventSink = undefined;
       await writer.flush();
     }
   },
 };
 
-/** Failed ADDs in the new lines of calls.log, which this keeps. */
-function failures(agent: Agent): () => void {
-  const { dataDir } = agent.context.config;
-  const counters = sharedCounters(agent);
-  counters.keep();
-  let offsets: Offsets = readCalls(dataDir, {}).offsets;
-  let rounds = 0;
-  return () => {
-    const found = readCalls(dataDir, offsets);
-    ({ offsets } = found);
-    for (const call of found.calls) {
-      const event = failureOf(call, agent);
-      if (event)
-        agent.event(event.subject, event.type, event.reason, event.message);
-    }
-    if (++rounds % (every.keep / every.failures) === 0) counters.keep();
-  };
-}
-
 /** The event of a failed ADD of a pod that asks for more than the default network. */
-function failureOf(
+function tellFailure(
   { verb, code, pod: name = "", error = "" }: CallLine,
   agent: Agent,
-): AgentEvent | undefined {
-  if (verb !== "ADD" || code === 0) return undefined;
+): void {
+  if (verb !== "ADD" || code === 0) return;
   const slash = name.indexOf("/");
   const pod = agent.pods().get(name.slice(slash + 1), name.slice(0, slash));
-  if (!pod || !asksForNetworks(pod, agent.context.config)) return undefined;
-  return {
-    subject: subjectOf(pod),
-    type: "Warning",
-    reason: "FailedAddingInterface",
-    message: error,
-  };
+  if (!pod || !asksForNetworks(pod, agent.context.config)) return;
+  agent.event(subjectOf(pod), "Warning", "FailedAddingInterface", error);
 }
 
 /** The attachments of a record, as the last look saw them. */
