@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseLoad } from "../lib/attach/choice/automatic.ts";
-import { statusAnnotations } from "../lib/attach/write-back.ts";
+import { statusAnnotations } from "../lib/attach/network-status.ts";
 import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
 import { type JsonObject, isObject, own, parseJson } from "../lib/cni/json.ts";
 import { protocolVersion, pluginConfig } from "../lib/cni/network.ts";

@@ -5,11 +5,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../lib/attach/context.ts";
 import type { Dependencies } from "../../lib/attach/dependencies.ts";
-import {
-  prepareWriteBack,
-  statusAnnotations,
-  writeBack,
-} from "../../lib/attach/write-back.ts";
+import { prepareWriteBack, writeBack } from "../../lib/attach/write-back.ts";
+import { statusAnnotations } from "../../lib/attach/network-status.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ApiError, type Kube } from "../../lib/kube/client.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
