@@ -25,7 +25,7 @@ import { nameInterfaces } from "../lib/select/interface-names.ts";
 import { logicalNetwork, parseLogical } from "../lib/select/logical-network.ts";
 import { networksOf } from "../lib/select/node-networks.ts";
 import { parseElements } from "../lib/select/npwg-annotation.ts";
-import { parseRecord } from "../lib/state/record.ts";
+import { parseRecord } from "../lib/state/record-text.ts";
 import { type Block, blocks, spansOf } from "./support/pages.ts";
 
 /** The reader of each kind of example: throws, or fails an expectation, for a wrong one. */

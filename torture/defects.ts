@@ -229,7 +229,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a configuration that attachments share is stored for each",
-    file: "lib/state/record.ts",
+    file: "lib/state/record-text.ts",
     scenario: "a shared configuration",
     edits: [
       {

@@ -19,10 +19,10 @@ import type { Lock } from "../state/lock.ts";
 import { withSharedRecords } from "../state/records-lock.ts";
 import {
   type AttachmentRecord,
-  formatVersion,
   recorded,
   resultsByKey,
 } from "../state/record.ts";
+import { formatVersion } from "../state/record-text.ts";
 import type { DueStatus, WrittenFile } from "../state/records.ts";
 import type { PodNetworks } from "./choice/choose.ts";
 import { type Context, prefixNetwork } from "./context.ts";

@@ -6,7 +6,8 @@ import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { type Lock, withContainerLock } from "../state/lock.ts";
-import { RecordError, boundedText } from "../state/record.ts";
+import { RecordError } from "../state/record.ts";
+import { boundedText } from "../state/record-text.ts";
 import { type StatusReport, attach, newRecord } from "./add-attachments.ts";
 import { type PodNetworks, choose } from "./choice/choose.ts";
 import {

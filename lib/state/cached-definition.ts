@@ -10,7 +10,7 @@ import {
   readOwnFileIfAny,
   requireOwnDirectory,
 } from "../linux/files.ts";
-import { withLength, withoutLength } from "./record.ts";
+import { withLength, withoutLength } from "./record-text.ts";
 import { Records } from "./records.ts";
 
 export const definitionsDirectory = "definitions";

@@ -11,12 +11,8 @@ import {
   makeOwnDirectory,
   statusIfAny,
 } from "../linux/files.ts";
-import {
-  type AttachmentRecord,
-  recordDepth,
-  withLength,
-  withoutLength,
-} from "./record.ts";
+import type { AttachmentRecord } from "./record.ts";
+import { recordDepth, withLength, withoutLength } from "./record-text.ts";
 import {
   type DueStatus,
   type RecordIdentity,

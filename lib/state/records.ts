@@ -28,16 +28,18 @@ import {
   type AttachmentRouting,
   CorruptRecord,
   RecordError,
-  boundedText,
   executedIn,
+  resultKey,
+} from "./record.ts";
+import {
+  boundedText,
   formatVersion,
   parseRecord,
   recordDepth,
-  resultKey,
   textOfRecord,
   withLength,
   withoutLength,
-} from "./record.ts";
+} from "./record-text.ts";
 
 /**
  * The files of one record; "gone" only while its namespace is seen to be gone, "deleting"

@@ -27,10 +27,8 @@ import {
   lockPath,
 } from "../../lib/state/lock.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
-import {
-  type AttachmentRecord,
-  formatVersion,
-} from "../../lib/state/record.ts";
+import type { AttachmentRecord } from "../../lib/state/record.ts";
+import { formatVersion } from "../../lib/state/record-text.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { lockNow } from "../support/lock.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";

@@ -17,13 +17,13 @@ import {
   unknownConfigKeys,
 } from "../../lib/select/config-schema.ts";
 import { readConfig } from "../../lib/select/config.ts";
+import { CorruptRecord } from "../../lib/state/record.ts";
 import {
-  CorruptRecord,
   formatVersion,
   newestFormat,
   parseRecord,
   textOfRecord,
-} from "../../lib/state/record.ts";
+} from "../../lib/state/record-text.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import {
   almost,

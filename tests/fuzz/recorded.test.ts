@@ -15,7 +15,7 @@ import { isObject, maxDepth, parseJson } from "../../lib/cni/json.ts";
 import { runPlugin } from "../../lib/cni/skel.ts";
 import type { Kube } from "../../lib/kube/client.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
-import { parseRecord, textOfRecord } from "../../lib/state/record.ts";
+import { parseRecord, textOfRecord } from "../../lib/state/record-text.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { anyJson } from "./arbitraries.ts";
 

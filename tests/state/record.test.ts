@@ -7,13 +7,15 @@ import {
   CorruptRecord,
   executedIn,
   isSameAdd,
-  parseRecord,
   resultKey,
-  textOfRecord,
   withExecuted,
+} from "../../lib/state/record.ts";
+import {
+  parseRecord,
+  textOfRecord,
   withLength,
   withoutLength,
-} from "../../lib/state/record.ts";
+} from "../../lib/state/record-text.ts";
 import { exampleRecord as record } from "../support/records.ts";
 
 /** The message of the `CorruptRecord` that a text is. */

@@ -23,9 +23,8 @@ import {
 import {
   type AttachmentRecord,
   CorruptRecord,
-  newestFormat,
-  textOfRecord,
 } from "../../lib/state/record.ts";
+import { newestFormat, textOfRecord } from "../../lib/state/record-text.ts";
 import { Records } from "../../lib/state/records.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";

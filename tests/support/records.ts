@@ -3,10 +3,8 @@ import { readFileSync } from "node:fs";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
-import {
-  type AttachmentRecord,
-  formatVersion,
-} from "../../lib/state/record.ts";
+import type { AttachmentRecord } from "../../lib/state/record.ts";
+import { formatVersion } from "../../lib/state/record-text.ts";
 
 /** An attachment to a network of one plugin. */
 export function attachmentOf(

@@ -15,11 +15,8 @@ import {
   networksOf,
 } from "../../select/node-networks.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import {
-  type AttachmentRecord,
-  executedIn,
-  formatVersion,
-} from "../../state/record.ts";
+import { type AttachmentRecord, executedIn } from "../../state/record.ts";
+import { formatVersion } from "../../state/record-text.ts";
 import { attempt } from "../node/attempt.ts";
 import { ownFile, ownType } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
