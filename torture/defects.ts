@@ -143,7 +143,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a flock that fails counts as held",
-    file: "lib/linux/file-lock.ts",
+    file: "lib/linux/flock.ts",
     scenario: "a flock that fails",
     edits: [
       { before: "if (result !== -EWOULDBLOCK) checked(result);", after: "" },
@@ -173,7 +173,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a lock on the directory does not outlast a read-only disk",
-    file: "lib/state/lock.ts",
+    file: "lib/state/lock-file.ts",
     scenario: "an orphan of a read-only disk",
     edits: [
       {

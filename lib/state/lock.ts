@@ -6,27 +6,20 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
-import {
-  Open,
-  close,
-  open,
-  openIfAny,
-  rename,
-  status,
-  write,
-} from "../linux/file-calls.ts";
-import { tryLock, tryShare, unlock } from "../linux/file-lock.ts";
-import {
-  directoryOf,
-  makeOwnDirectory,
-  removeFile,
-  requireOwnDirectory,
-  statusIfAny,
-} from "../linux/files.ts";
+import { Open, close, open, write } from "../linux/file-calls.ts";
+import { tryLock, unlock } from "../linux/flock.ts";
+import { removeFile } from "../linux/files.ts";
 import type { LockRecovery } from "../linux/lock-recovery.ts";
 import { processState } from "../linux/process-state.ts";
-import { bytesOf, quote } from "../linux/text.ts";
+import { bytesOf } from "../linux/text.ts";
+import {
+  takenDirectory,
+  lockPath,
+  openIfLeft,
+  openLock,
+  take,
+  isStillNamed,
+} from "./lock-file.ts";
 
 export interface Lock {
   /** The descriptor that delegates inherit. */
@@ -111,7 +104,7 @@ async function acquire<T>(
     let lock: Lock | undefined;
     try {
       if (take(tryLock, fd, path)) {
-        if (isStill(path, fd)) {
+        if (isStillNamed(path, fd)) {
           directory = takenDirectory(path, fd);
           if (directory === undefined) return (lock = owned(path, fd));
         }
@@ -130,19 +123,6 @@ async function acquire<T>(
     }
     await dependencies.sleep(deadline.atMost(pollMs).remaining);
   }
-}
-
-/**
- * The directory, if it is taken: the lock of {@link openInstead}, whose owner, or an
- * orphan of it, may still work after the disk became writable.
- */
-function takenDirectory(path: string, fd: number): number | undefined {
-  // It is our own lock.
-  if (status(fd).kind === "directory") return undefined;
-  const directory = openDirectory(directoryOf(path));
-  if (!take(tryShare, directory, path)) return directory;
-  close(directory);
-  return undefined;
 }
 
 /**
@@ -180,7 +160,8 @@ export function lockIfLeft(path: string): Lock | undefined {
   if (fd === undefined) return undefined;
   let lock: Lock | undefined;
   try {
-    if (take(tryLock, fd, path) && isStill(path, fd)) lock = owned(path, fd);
+    if (take(tryLock, fd, path) && isStillNamed(path, fd))
+      lock = owned(path, fd);
     return lock;
   } finally {
     if (!lock) close(fd);
@@ -205,125 +186,6 @@ export async function isWorkedOn(
   } finally {
     close(fd);
   }
-}
-
-export function lockPath(dataDir: string, containerId: string): string {
-  const name =
-    containerId.length > 200
-      ? new Bun.CryptoHasher("sha256").update(containerId).digest("hex")
-      : containerId;
-  return `${dataDir}/locks/${name}`;
-}
-
-/** O_NOFOLLOW: a symbolic link is not a lock of ours. O_NONBLOCK: opening a FIFO must not block. */
-const opening = Open.readWrite | Open.noFollow | Open.nonBlocking;
-
-/** undefined also for a directory, which is never a lock. */
-function openIfLeft(path: string): number | undefined {
-  try {
-    return openIfAny(path, opening);
-  } catch (cause) {
-    if (errnoOf(cause) === "EISDIR") return undefined;
-    throw openError(path, cause);
-  }
-}
-
-function openLock(path: string): number {
-  const flags = opening | Open.create;
-  const directory = directoryOf(path);
-  requireOwnDirectory(directory);
-  try {
-    const fd = openIfAny(path, flags, 0o600);
-    if (fd !== undefined) return fd;
-    makeOwnDirectory(directory);
-    return open(path, flags, 0o600);
-  } catch (cause) {
-    const instead = openInstead(path, directory, errnoOf(cause));
-    if (instead === undefined) throw openError(path, cause);
-    return instead;
-  }
-}
-
-function openDirectory(path: string): number {
-  try {
-    return open(path, Open.readOnly | Open.noFollow);
-  } catch (cause) {
-    throw openError(path, cause);
-  }
-}
-
-/** 5, or 11 where the node has too few descriptors now. */
-export function openError(path: string, cause: unknown): CniError {
-  return lockError("open lock", path, cause, CniError.from(cause).code);
-}
-
-/** The disk became read-only, or has no inode left. */
-const unwritable = /^(?:EROFS|ENOSPC|EDQUOT)$/;
-
-/** For a disk on which no lock file can be made: pods must be deleted all the same. */
-function openInstead(
-  path: string,
-  directory: string,
-  errno = "",
-): number | undefined {
-  if (errno === "EISDIR") {
-    // No genie has a directory open for writing.
-    rename(path, `${path}.corrupt`);
-    return open(path, opening | Open.create, 0o600);
-  }
-  if (!unwritable.test(errno)) return undefined;
-  // The file if there is one, whose lock an orphan may have; else the directory, which
-  // is then one lock for all containers.
-  const flags = Open.readOnly | Open.noFollow;
-  return (
-    openIfAny(path, flags | Open.nonBlocking) ?? openIfAny(directory, flags)
-  );
-}
-
-/**
- * Whether flock took it; false if another process has it. Throws 5 for every other
- * failure, which is permanent.
- */
-export function take(
-  flock: (fd: number) => boolean,
-  fd: number,
-  path: string,
-): boolean {
-  try {
-    return flock(fd);
-  } catch (cause) {
-    throw lockError("take lock", path, cause);
-  }
-}
-
-function lockError(
-  action: string,
-  path: string,
-  cause: unknown,
-  code: number = Code.io,
-): CniError {
-  if (cause instanceof UnsafeDirectory) return CniError.from(cause);
-  const errno = errnoOf(cause);
-  const problem =
-    errno === "ELOOP" ? "it is a symbolic link" : messageOf(cause);
-  const name = errno === undefined ? "" : ` (${errno})`;
-  return new CniError(
-    code,
-    `failed to ${action} ${quote(path)}: ${problem}${name}`,
-    { cause },
-  );
-}
-
-/**
- * Whether the locked file still has the name; for the directory of {@link openInstead},
- * whether there is still no file. Throws 5 for any other kind of file.
- */
-function isStill(path: string, fd: number): boolean {
-  const { kind, id } = status(fd);
-  if (kind === "directory") return statusIfAny(path) === undefined;
-  if (kind !== "file")
-    throw lockError("take lock", path, new Error("it is no regular file"));
-  return statusIfAny(path)?.id === id;
 }
 
 function owned(path: string, fd: number): Lock {

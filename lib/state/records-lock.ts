@@ -5,18 +5,17 @@
 import { noContainer } from "../cni/invoke.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { Open, close, open, openIfAny } from "../linux/file-calls.ts";
-import { tryLock, tryShare, unlock } from "../linux/file-lock.ts";
+import { tryLock, tryShare, unlock } from "../linux/flock.ts";
 import { makeOwnDirectory, requireOwnDirectory } from "../linux/files.ts";
 import type { LockRecovery } from "../linux/lock-recovery.ts";
 import {
   type Lock,
   type LockContext,
   lockedError,
-  openError,
   pollMs,
   recoveryOf,
-  take,
 } from "./lock.ts";
+import { openError, take } from "./lock-file.ts";
 
 /**
  * Runs `work`, which writes a record, while no GC is alone with the records: a record

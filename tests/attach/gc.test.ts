@@ -20,12 +20,8 @@ import { ValidAttachments } from "../../lib/attach/gc-networks.ts";
 import { invalidConfig } from "../../lib/cni/error.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
-import {
-  type Lock,
-  isWorkedOn,
-  lockIfLeft,
-  lockPath,
-} from "../../lib/state/lock.ts";
+import { type Lock, isWorkedOn, lockIfLeft } from "../../lib/state/lock.ts";
+import { lockPath } from "../../lib/state/lock-file.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { formatVersion } from "../../lib/state/record-text.ts";

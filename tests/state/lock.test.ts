@@ -16,7 +16,7 @@ import {
 import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
-import { tryLock } from "../../lib/linux/file-lock.ts";
+import { tryLock } from "../../lib/linux/flock.ts";
 import { lockContainer } from "../../lib/state/lock.ts";
 import {
   withRecordsAlone,

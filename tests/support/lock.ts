@@ -1,6 +1,7 @@
 /** Another operation that works on a container. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { type Lock, lockIfLeft, lockPath } from "../../lib/state/lock.ts";
+import { type Lock, lockIfLeft } from "../../lib/state/lock.ts";
+import { lockPath } from "../../lib/state/lock-file.ts";
 
 /** Takes the container's lock at once; undefined when it is taken. */
 export function lockNow(

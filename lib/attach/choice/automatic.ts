@@ -10,7 +10,7 @@ import { validateNetwork } from "../../cni/network.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { Open, close, openIfAny } from "../../linux/file-calls.ts";
-import { tryLock } from "../../linux/file-lock.ts";
+import { tryLock } from "../../linux/flock.ts";
 import { readOwnFileIfAny } from "../../linux/files.ts";
 import { recordedNetns } from "../../linux/netns.ts";
 import { plain } from "../../linux/text.ts";

@@ -6,7 +6,7 @@
 import { CniError, Code } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { Open, close, openIfAny } from "../../linux/file-calls.ts";
-import { tryLock, tryShare } from "../../linux/file-lock.ts";
+import { tryLock, tryShare } from "../../linux/flock.ts";
 import type { Directories } from "../node/directories.ts";
 
 const pollMs = 50;

@@ -1,7 +1,7 @@
 /** flock(2) between openings of one file, and between processes (state.md "Processes and locks"). */
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
-import { tryLock, tryShare, unlock } from "../../lib/linux/file-lock.ts";
+import { tryLock, tryShare, unlock } from "../../lib/linux/flock.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 describe("tryLock", () => {

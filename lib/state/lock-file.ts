@@ -1,0 +1,157 @@
+/**
+ * The file of a container's lock: its place, how it is opened and taken, and what stands in
+ * for it on a disk that cannot be written. `lock` has the protocol.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
+import {
+  Open,
+  close,
+  open,
+  openIfAny,
+  rename,
+  status,
+} from "../linux/file-calls.ts";
+import { tryShare } from "../linux/flock.ts";
+import {
+  directoryOf,
+  makeOwnDirectory,
+  requireOwnDirectory,
+  statusIfAny,
+} from "../linux/files.ts";
+import { quote } from "../linux/text.ts";
+
+export function lockPath(dataDir: string, containerId: string): string {
+  const name =
+    containerId.length > 200
+      ? new Bun.CryptoHasher("sha256").update(containerId).digest("hex")
+      : containerId;
+  return `${dataDir}/locks/${name}`;
+}
+
+/** O_NOFOLLOW: a symbolic link is not a lock of ours. O_NONBLOCK: opening a FIFO must not block. */
+const opening = Open.readWrite | Open.noFollow | Open.nonBlocking;
+
+/** Makes the file if there is none. Throws 5 and 11. */
+export function openLock(path: string): number {
+  const flags = opening | Open.create;
+  const directory = directoryOf(path);
+  requireOwnDirectory(directory);
+  try {
+    const fd = openIfAny(path, flags, 0o600);
+    if (fd !== undefined) return fd;
+    makeOwnDirectory(directory);
+    return open(path, flags, 0o600);
+  } catch (cause) {
+    const errno = errnoOf(cause) ?? "";
+    if (errno === "EISDIR") return replaceDirectory(path);
+    const instead = unwritable.test(errno)
+      ? openInstead(path, directory)
+      : undefined;
+    if (instead === undefined) throw openError(path, cause);
+    return instead;
+  }
+}
+
+/** No genie has a directory open for writing, so it is nobody's lock. */
+function replaceDirectory(path: string): number {
+  rename(path, `${path}.corrupt`);
+  return open(path, opening | Open.create, 0o600);
+}
+
+/** The disk became read-only, or has no inode left. */
+const unwritable = /^(?:EROFS|ENOSPC|EDQUOT)$/;
+
+/**
+ * For a disk on which no lock file can be made, because pods must be deleted all the same:
+ * the file if there is one, whose lock an orphan may have; else the directory, which is
+ * then one lock for all containers.
+ */
+function openInstead(path: string, directory: string): number | undefined {
+  const flags = Open.readOnly | Open.noFollow;
+  return (
+    openIfAny(path, flags | Open.nonBlocking) ?? openIfAny(directory, flags)
+  );
+}
+
+/**
+ * The directory, if it is taken as in {@link openInstead}: its owner, or an orphan of it,
+ * may still work after the disk became writable.
+ */
+export function takenDirectory(path: string, fd: number): number | undefined {
+  // It is our own lock.
+  if (status(fd).kind === "directory") return undefined;
+  const directory = openDirectory(directoryOf(path));
+  if (!take(tryShare, directory, path)) return directory;
+  close(directory);
+  return undefined;
+}
+
+function openDirectory(path: string): number {
+  try {
+    return open(path, Open.readOnly | Open.noFollow);
+  } catch (cause) {
+    throw openError(path, cause);
+  }
+}
+
+/** undefined also for a directory, which is never a lock. */
+export function openIfLeft(path: string): number | undefined {
+  try {
+    return openIfAny(path, opening);
+  } catch (cause) {
+    if (errnoOf(cause) === "EISDIR") return undefined;
+    throw openError(path, cause);
+  }
+}
+
+/**
+ * Whether the locked file still has the name; for the directory of {@link openInstead},
+ * whether there is still no file. Throws 5 for any other kind of file.
+ */
+export function isStillNamed(path: string, fd: number): boolean {
+  const { kind, id } = status(fd);
+  if (kind === "directory") return statusIfAny(path) === undefined;
+  if (kind !== "file")
+    throw lockError("take lock", path, new Error("it is no regular file"));
+  return statusIfAny(path)?.id === id;
+}
+
+/**
+ * Whether flock took it; false if another process has it. Throws 5 for every other
+ * failure, which is permanent.
+ */
+export function take(
+  flock: (fd: number) => boolean,
+  fd: number,
+  path: string,
+): boolean {
+  try {
+    return flock(fd);
+  } catch (cause) {
+    throw lockError("take lock", path, cause);
+  }
+}
+
+/** 5, or 11 where the node has too few descriptors now. */
+export function openError(path: string, cause: unknown): CniError {
+  return lockError("open lock", path, cause, CniError.from(cause).code);
+}
+
+function lockError(
+  action: string,
+  path: string,
+  cause: unknown,
+  code: number = Code.io,
+): CniError {
+  if (cause instanceof UnsafeDirectory) return CniError.from(cause);
+  const errno = errnoOf(cause);
+  const problem =
+    errno === "ELOOP" ? "it is a symbolic link" : messageOf(cause);
+  const name = errno === undefined ? "" : ` (${errno})`;
+  return new CniError(
+    code,
+    `failed to ${action} ${quote(path)}: ${problem}${name}`,
+    { cause },
+  );
+}
