@@ -12,7 +12,7 @@ import {
   structured,
   structuredFormats,
 } from "./command/output.ts";
-import type { Env } from "../cni/args.ts";
+import { type Env, ifnameProblem } from "../cni/args.ts";
 import {
   explanationText,
   nameOf,
@@ -56,6 +56,8 @@ and yaml give a list for several pods.
         "every pod of this node (kubectl genie: of the cluster)",
       "-f, --filename FILE":
         "read pods and workloads from this file, - for stdin (default: the API server)",
+      "--ifname NAME":
+        "the interface that the runtime asks for, CNI_IFNAME (default eth0)",
     }),
     output: outputOption("text", ...structuredFormats),
     ...optionsOf({
@@ -108,13 +110,17 @@ interface Place {
 
 function onNode(input: Input, env: Env): Place {
   const directories = directoriesOf(input);
+  const ifname = ifnameOf(input);
   const open = once(() => openNodeApi(input, env));
   return {
     open,
     namespace: () => "default",
     node: () => apiNodeName(input, env, contextOf(input, env).config),
     async explain(pod, known) {
-      const value = await explainPod(pod, directories, env, { known, open });
+      const value = await explainPod(pod, ifname, directories, env, {
+        known,
+        open,
+      });
       return { value, text: explanationText(value) };
     },
   };
@@ -122,6 +128,7 @@ function onNode(input: Input, env: Env): Place {
 
 /** `kubectl genie`: the file and the namespace that kubectl uses. */
 function byOperator(input: Input, env: Env): Place {
+  const ifname = ifnameOf(input);
   const named = input.path("kubeconfig");
   const access =
     named === undefined ? operatorsKubeconfig(env) : { kubeconfig: named };
@@ -131,10 +138,19 @@ function byOperator(input: Input, env: Env): Place {
     namespace: () => contextNamespace(access),
     node: () => undefined,
     async explain(pod) {
-      const value = await explainRemotely(pod, open);
+      const value = await explainRemotely(pod, ifname, open);
       return { value, text: remoteText(value) };
     },
   };
+}
+
+/** CNI_IFNAME. Throws UsageError for a name that no runtime may send. */
+function ifnameOf(input: Input): string {
+  const ifname = input.text("ifname") ?? "eth0";
+  const problem = ifnameProblem(ifname);
+  if (problem)
+    throw new UsageError(`--ifname ${quote(ifname)}: ${problem.msg}`);
+  return ifname;
 }
 
 function once<T>(open: () => Promise<T>): () => Promise<T> {

@@ -155,11 +155,18 @@ describe("kubectl genie", () => {
       kind: "Pod",
       metadata: { name, annotations },
     });
-    const items = [pod("plain", {}), pod("bad", { cni: "a,,b" })];
+    const items = [
+      pod("plain", {}),
+      pod("bad", { cni: "a,,b" }),
+      pod("misspelt", { cni: "a", "cni.io": "b" }),
+    ];
     writeFileSync(file, JSON.stringify({ kind: "List", items }));
     const { exitCode, stdout, stderr } = await genie(["explain", "-f", file]);
     expect(stdout).toStartWith(
       "default/plain asks for 1 network:\neth0 (primary): the default network of its node\n",
+    );
+    expect(stdout).toContain(
+      'default/misspelt asks for 1 network:\n  annotation "cni.io" is not read by genie: did you mean "cni"?\neth0 (primary)',
     );
     expect(stderr).toStartWith("genie explain: default/bad: ");
     expect(exitCode).toBe(1);

@@ -37,11 +37,12 @@ export function explanationText(explanation: Explanation): string {
 }
 
 export function remoteText(explanation: RemoteExplanation): string {
-  const { pod, hostNetwork, attachments } = explanation;
+  const { pod, hostNetwork, rules, attachments } = explanation;
   if (hostNetwork)
     return textOf([`${subjectOf(pod)} uses its node's own network`]);
   const lines = [
     `${subjectOf(pod)} asks for ${counted(attachments.length, "network")}:`,
+    ...rules.map((rule) => `  ${rule}`),
   ];
   for (const {
     ifname,

@@ -27,6 +27,7 @@ import type { Env } from "../../cni/args.ts";
 import type { Directories } from "../node/directories.ts";
 import { nodeContext } from "../node/node-context.ts";
 import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
+import { annotationFaults } from "./annotation-faults.ts";
 import {
   type NamespaceSource,
   namespaceRules,
@@ -62,11 +63,11 @@ export interface ExplainedAttachment {
 /** Values that only the runtime knows. */
 const containerId = "<container ID>";
 const netns = "<network namespace>";
-const ifname = "eth0";
 
-/** Throws the error with which the pod's ADD would fail. */
+/** `ifname`: the runtime's CNI_IFNAME. Throws the error with which the pod's ADD would fail. */
 export async function explainPod(
   pod: PodView,
+  ifname: string,
   directories: Directories,
   env: Env,
   namespaces: NamespaceSource,
@@ -74,7 +75,7 @@ export async function explainPod(
   const shown = shownPod(pod);
   if (pod.hostNetwork)
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
-  const context = contextFor(pod, directories, env);
+  const context = contextFor(pod, ifname, directories, env);
   const deadline = new Deadline(context.config.apiTimeoutMs);
   const { choice, attachments, auxiliary, recorded } = await choose(
     context,
@@ -91,7 +92,7 @@ export async function explainPod(
       ...auxiliaryRules(auxiliary),
       ...(await namespaceRules(pod, namespaces)),
       ...schedulingRules(pod),
-      ...misplacedAnnotations(pod),
+      ...annotationFaults(pod),
     ],
     attachments: attachments.map((attachment, i) =>
       explained(attachment, sourceOf(choice.elements[i], context), context),
@@ -106,7 +107,12 @@ export async function explainPod(
   };
 }
 
-function contextFor(pod: PodView, directories: Directories, env: Env): Context {
+function contextFor(
+  pod: PodView,
+  ifname: string,
+  directories: Directories,
+  env: Env,
+): Context {
   const args = [
     "IgnoreUnknown=1",
     `K8S_POD_NAMESPACE=${pod.namespace}`,
@@ -167,13 +173,6 @@ function auxiliaryRules(auxiliary: Attachment | undefined): string[] {
   return [`auxiliaryChain ${quote(list.name)} is executed last, on ${on}`];
 }
 
-function misplacedAnnotations({ misplaced, kind }: PodView): string[] {
-  return misplaced.map(
-    (key) =>
-      `annotation "${key}" of the ${kind} itself means nothing: pods get the annotations of its template`,
-  );
-}
-
 function explained(
   attachment: Attachment,
   source: string,
@@ -183,7 +182,7 @@ function explained(
   const runtime = runtimeConf(context, attachment);
   return {
     ifname: attachment.ifname,
-    primary: attachment.ifname === ifname,
+    primary: attachment.ifname === context.request.ifname,
     network: displayName(attachment),
     cniName: list.name,
     source,

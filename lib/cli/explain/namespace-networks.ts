@@ -8,6 +8,7 @@ import { own } from "../../cni/json.ts";
 import type { Api } from "../../kube/typed-api.ts";
 import { quote } from "../../linux/text.ts";
 import type { Annotations } from "../../select/attachment.ts";
+import { misspeltAnnotations } from "../../select/misspelt-annotations.ts";
 import { type PodView, networkAnnotations } from "../pods/pod-view.ts";
 
 /** Namespaces are read once each. */
@@ -37,12 +38,23 @@ export function schedulingRules({ networkSelectors }: PodView): string[] {
   );
 }
 
-/** A line if the namespace has network annotations. */
+/** A line if the namespace has network annotations, and one for each that is misspelt. */
 export async function namespaceRules(
   { namespace, annotations }: PodView,
   source: NamespaceSource,
 ): Promise<string[]> {
   const given = await annotationsOf(namespace, source);
+  const faults = misspeltAnnotations(given).map(
+    (fault) => `namespace ${quote(namespace)}: ${fault}`,
+  );
+  return [...givenRules(namespace, given, annotations), ...faults];
+}
+
+function givenRules(
+  namespace: string,
+  given: Annotations,
+  annotations: Annotations,
+): string[] {
   const keys = networkAnnotations.filter(
     (key) => own(given, key) !== undefined,
   );

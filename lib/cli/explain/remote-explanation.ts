@@ -30,10 +30,13 @@ import { networksOf } from "../../select/node-networks.ts";
 import type { Env } from "../../cni/args.ts";
 import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
 import { definitionRequest } from "../../kube/client.ts";
+import { annotationFaults } from "./annotation-faults.ts";
 
 export interface RemoteExplanation {
   pod: ShownPod;
   hostNetwork?: true;
+  /** The faults of annotations. */
+  rules: string[];
   attachments: RemoteAttachment[];
 }
 
@@ -53,18 +56,18 @@ export interface RemoteAttachment {
   problem?: string;
 }
 
-const ifname = "eth0";
 const defaultFile = "default network of the node.conf";
 
 /** Throws the error with which the pod's ADD would fail on any node. */
 export async function explainRemotely(
   pod: PodView,
+  ifname: string,
   api: () => Promise<Api>,
 ): Promise<RemoteExplanation> {
   const { namespace, annotations } = pod;
   const shown = shownPod(pod);
   if (pod.hostNetwork)
-    return { pod: shown, hostNetwork: true, attachments: [] };
+    return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
   const { elements, primary } = parseChoice(annotations, {
     config: readConfig({ name: "genie", type: "genie" }),
     networks: placeholders(annotations),
@@ -77,7 +80,11 @@ export async function explainRemotely(
     primary: i === primary,
     ...(await detailsOf(element, api)),
   }));
-  return { pod: shown, attachments: await Promise.all(attachments) };
+  return {
+    pod: shown,
+    rules: annotationFaults(pod),
+    attachments: await Promise.all(attachments),
+  };
 }
 
 /** A network for each name of the annotation, and before them the default one. */

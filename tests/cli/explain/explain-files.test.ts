@@ -87,6 +87,71 @@ describe("explain -f, workloads", () => {
   });
 });
 
+test("explain -f, misspelt annotations of a pod and of its namespace are pointed out", async () => {
+  using node = await NodeDirectory.installed();
+  const file = node.write(
+    "a.yaml",
+    `
+kind: Namespace
+metadata: { name: shop, annotations: { CNI: weave, team: a } }
+---
+kind: Pod
+metadata:
+  name: web
+  namespace: shop
+  annotations: { k8s.v1.cni.cncf.io/network: lan, app: web }
+`,
+  );
+  const { exitCode, stdout } = await node.type("explain", ["-f", file]);
+  expect(exitCode).toBe(0);
+  expect(stdout.split("\n").slice(2, 5)).toEqual([
+    '  namespace "shop": annotation "CNI" is not read by genie: did you mean "cni"?',
+    '  annotation "k8s.v1.cni.cncf.io/network" is not read by genie: did you mean "k8s.v1.cni.cncf.io/networks"?',
+    "",
+  ]);
+});
+
+describe("explain --ifname", () => {
+  test("the runtime's interface is the primary", async () => {
+    using node = await NodeDirectory.installed();
+    const file = node.write(
+      "a.json",
+      JSON.stringify(annotated("weave,canal@eth0")),
+    );
+    const words = ["-o", "json", "-f", file, "--ifname", "net0"];
+    const { stdout } = await node.type("explain", words);
+    expect(JSON.parse(stdout)).toMatchObject({
+      attachments: [
+        { ifname: "net0", primary: true, network: "weave" },
+        { ifname: "eth0", primary: false, network: "canal" },
+      ],
+    });
+  });
+
+  test("a list without it, fails as the pod would", async () => {
+    using node = await NodeDirectory.installed();
+    const file = node.write("a.json", JSON.stringify(annotated("weave@eth0")));
+    const ended = await node.type("explain", ["-f", file, "--ifname=net0"]);
+    expect(ended).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(ended.stderr).toContain(
+      "no network is attached as net0 (CNI_IFNAME)",
+    );
+  });
+
+  test.each(["a/b", "sixteen-bytes-ab", "."])(
+    "%s, no runtime may send it",
+    async (ifname) => {
+      using node = await NodeDirectory.installed();
+      const words = ["-f", "a.json", "--ifname", ifname];
+      const { exitCode, stderr } = await node.type("explain", words);
+      expect(exitCode).toBe(2);
+      expect(stderr).toStartWith(
+        `genie explain: --ifname "${ifname}": interface name `,
+      );
+    },
+  );
+});
+
 const several = `
 apiVersion: v1
 kind: Service
