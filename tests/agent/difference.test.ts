@@ -575,6 +575,25 @@ describe("desiredOf, what an ADD would refuse", () => {
   ])("%j", (annotations, problem) => {
     expect(() => desiredOf(annotations, "shop")).toThrow(problem);
   });
+
+  const taken = 'repeated request for interface name "net0"';
+  test.each<[Annotations, string | undefined]>([
+    [{ [networksKey]: "s1@net0,s2" }, taken],
+    [{ cni: "", [networksKey]: "s1@net0,s2" }, taken],
+    [{ cni: "a,b", [networksKey]: "s1@net0" }, taken],
+    [{ [defaultKey]: "a", [networksKey]: "s1@net0" }, taken],
+    // The first network is elsewhere, or nobody knows where.
+    [{ cni: "a@x1", [networksKey]: "s1@net0" }, undefined],
+    [{ cni: "a@net0", [networksKey]: "s1" }, undefined],
+    [{ cni: "", networks: "l1@x1", [networksKey]: "s1@net0" }, undefined],
+    // The primary stays, the others change.
+    [{ cni: "a@x1" }, undefined],
+    [{ [networksKey]: "s1@eth0" }, undefined],
+  ])("%j on a pod whose primary is net0", (annotations, problem) => {
+    const desired = () => desiredOf(annotations, "shop", "net0");
+    if (problem === undefined) expect(desired).not.toThrow();
+    else expect(desired).toThrow(problem);
+  });
 });
 
 test.each<[string, V1Pod, boolean]>([

@@ -283,6 +283,9 @@ describe("genie agent --attach", () => {
       hot.agent.log.map(({ reason }) => reason).filter(Boolean);
     await until(() => reasons().length === 3, "the second InvalidNetworks");
     hot.put(pod, { cni: "weave,,canal", other: "changed" });
+    // An ADD would refuse it: the default network has eth0.
+    hot.put(pod, { [networksKey]: "shop/lan@eth0,shop/lan" });
+    await until(() => reasons().length === 4, "the third InvalidNetworks");
     hot.put(
       pod,
       { cni: "canal" },
@@ -295,6 +298,7 @@ describe("genie agent --attach", () => {
     expect(reasons()).toEqual([
       "InvalidNetworks",
       "PrimaryNetworkUnchanged",
+      "InvalidNetworks",
       "InvalidNetworks",
     ]);
   });

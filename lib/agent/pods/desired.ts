@@ -16,7 +16,7 @@ import {
 import { isChoice, requireOneDefaultRoute } from "../../select/choice.ts";
 import { maxAttachments, parseNetworks } from "../../select/cni-annotation.ts";
 import { elementOf } from "../../select/definition.ts";
-import { distinctNames } from "../../select/interface-names.ts";
+import { distinctNames, nameInterfaces } from "../../select/interface-names.ts";
 import { parseElements } from "../../select/npwg-annotation.ts";
 
 /** An element that the annotations name. */
@@ -48,18 +48,29 @@ export function isRunning({ metadata, spec, status }: V1Pod): boolean {
   );
 }
 
-/** Throws 7 for annotations with which an ADD would fail, whatever the node has. */
+/**
+ * Throws 7 for annotations with which an ADD would fail, whatever the node has.
+ * `cniIfname`: the pod's primary interface; undefined if nobody knows it yet.
+ */
 export function desiredOf(
   annotations: Annotations,
   namespace: string,
+  cniIfname?: string,
 ): DesiredNetworks {
   const cni = own(annotations, cniAnnotation);
-  const elements = [
-    ...(isChoice(cni) ? nodeElements(cni) : []),
-    ...definitionElements(annotations, namespace),
-  ];
+  const ofNode = isChoice(cni) ? nodeElements(cni) : [];
+  const added = definitionElements(annotations, namespace);
+  const elements = [...ofNode, ...added];
   const replacements = parsed(annotations, defaultNetworkAnnotation);
   distinctNames(elements.map(({ element }) => element.interface));
+  if (cniIfname !== undefined)
+    nameInterfaces(
+      isChoice(cni) || isLogical(annotations)
+        ? ofNode.map(({ element }) => element.interface)
+        : [replacements.length > 0 ? cniIfname : undefined],
+      added.map(({ element }) => element.interface),
+      cniIfname,
+    );
   requireOneDefaultRoute(
     elements
       .filter(({ element }) => element.requests?.["defaultRoute"])
@@ -76,6 +87,14 @@ export function desiredOf(
       ({ element, isDefault }) => element.namespace === undefined && !isDefault,
     ) || replacement !== undefined;
   return { elements, isNamed, ...(replacement && { replacement }) };
+}
+
+/** Logical networks, whose names nobody knows here (selection.md §2, rule c). */
+export function isLogical(annotations: Annotations): boolean {
+  return (
+    own(annotations, cniAnnotation) !== undefined &&
+    isChoice(own(annotations, "networks"))
+  );
 }
 
 function nodeElements(text: string): WantedElement[] {

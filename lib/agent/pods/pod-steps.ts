@@ -148,7 +148,7 @@ export class PodSteps {
       return undefined;
     }
     see(state, seenOf(pod, indexed));
-    const desired = this.#desired(pod, state);
+    const desired = this.#desired(pod, state, record.ifname);
     if (!desired) {
       state.retries.keepOnly();
       return undefined;
@@ -164,9 +164,14 @@ export class PodSteps {
   }
 
   /** undefined, and an event, for annotations that an ADD would refuse. */
-  #desired(pod: V1Pod, state: PodState): DesiredNetworks | undefined {
+  #desired(
+    pod: V1Pod,
+    state: PodState,
+    ifname: string,
+  ): DesiredNetworks | undefined {
+    const { annotations = {} } = pod.metadata ?? {};
     try {
-      return desiredOf(pod.metadata?.annotations ?? {}, namespaceOf(pod));
+      return desiredOf(annotations, namespaceOf(pod), ifname);
     } catch (error) {
       if (!(error instanceof CniError)) throw error;
       this.#tell(pod, state, "InvalidNetworks", error.message);

@@ -19,6 +19,7 @@ import {
   type DesiredNetworks,
   type WantedElement,
   desiredOf,
+  isLogical,
   isRunning,
 } from "../pods/desired.ts";
 import { differenceOf } from "../pods/difference.ts";
@@ -123,11 +124,7 @@ function wantedOf({ metadata }: V1Pod): Asked {
   const { elements, replacement } = desired;
   if (replacement || elements.some(({ isDefault }) => !isDefault))
     return desired;
-  // Logical networks (selection.md §2, rule c).
-  const isLogical =
-    own(annotations, cniAnnotation) !== undefined &&
-    isChoice(own(annotations, "networks"));
-  return isLogical ? "unknown" : "nothing";
+  return isLogical(annotations) ? "unknown" : "nothing";
 }
 
 function namesOf(wanted: Asked): string[] {
