@@ -6,6 +6,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { readNetworks } from "../../attach/context.ts";
 import { CniError } from "../../cni/error.ts";
 import { own } from "../../cni/json.ts";
+import { monotonicMs } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut } from "../../linux/text.ts";
 import { requestedNetwork, typedNames } from "../../select/addition.ts";
@@ -33,7 +34,7 @@ import { Retries } from "./retries.ts";
 
 /** The state of one pod, lost when this process ends. */
 export interface PodState {
-  /** When it is looked at next, by `performance.now()`. */
+  /** When it is looked at next, by the monotonic clock. */
   dueAt: number;
   /** The input of the last look: nothing is done until it changes or a retry is due. */
   seen: string;
@@ -98,12 +99,12 @@ export class PodSteps {
     if (!indexed) return retries.keepOnly();
     const seen = seenOf(pod, indexed);
     if (seen === state.seen && retries.nextMs() > 0) return;
-    const waitMs = state.budget.waitMs(performance.now());
+    const waitMs = state.budget.waitMs(monotonicMs());
     if (waitMs > 0) {
-      state.dueAt = performance.now() + waitMs;
+      state.dueAt = monotonicMs() + waitMs;
       return;
     }
-    state.budget.spend(performance.now());
+    state.budget.spend(monotonicMs());
     const found = await this.#difference(pod, state, indexed);
     if (!found) return;
     const { difference, record } = found;
@@ -118,7 +119,7 @@ export class PodSteps {
       if (retries.isWaiting(keyOf(step))) continue;
       // A step that succeeds waits too: the next look must not repeat it at once.
       retries.later(keyOf(step));
-      state.budget.spend(performance.now());
+      state.budget.spend(monotonicMs());
       if (await this.#take(pod, state, step, indexed)) state.dueAt = 0;
     }
   }

@@ -6,6 +6,7 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { own } from "../../cni/json.ts";
+import { monotonicMs } from "../../linux/deadline.ts";
 import { networksAnnotation } from "../../select/attachment.ts";
 import type { Agent, Part } from "../part.ts";
 import { pause } from "../timing.ts";
@@ -64,7 +65,7 @@ class Reconciler {
 
   /** Starts the pods that are due, the longest waiting first. Returns the milliseconds until the next one is. */
   #startDue(): number {
-    const now = performance.now();
+    const now = monotonicMs();
     const pods = this.#pods.list().map((pod) => {
       const state = this.#states.get(uidOf(pod)) ?? newState();
       return { pod, state };
@@ -87,7 +88,7 @@ class Reconciler {
     this.#watchDefinitions(pod);
     await this.#steps.take(pod, state);
     const waitMs = Math.min(lookEveryMs, state.retries.nextMs());
-    const nextAt = performance.now() + Math.max(leastMs, waitMs);
+    const nextAt = monotonicMs() + Math.max(leastMs, waitMs);
     state.dueAt = Math.min(state.dueAt, nextAt);
     this.#running.delete(state);
     this.#woken.abort();
@@ -95,7 +96,7 @@ class Reconciler {
 
   #look(pod: V1Pod): void {
     const state = this.#states.get(uidOf(pod));
-    if (state) state.dueAt = performance.now();
+    if (state) state.dueAt = monotonicMs();
     this.#woken.abort();
   }
 

@@ -3,6 +3,7 @@
  * again (agent.md "Repair"). What broke before this process saw it pass a CHECK is left
  * alone: its plugins may be unable to CHECK.
  */
+import { monotonicMs } from "../../linux/deadline.ts";
 import { requestChange } from "./change-request.ts";
 import { Retries } from "./retries.ts";
 import { podSubject } from "../report/event-writer.ts";
@@ -35,7 +36,7 @@ interface AttachmentState {
   hasPassed: boolean;
   /** Failed CHECKs in a row. */
   failures: number;
-  /** The time of the last repair, by `performance.now()`. */
+  /** The time of the last repair by the monotonic clock. */
   repairedAt?: number;
 }
 
@@ -65,9 +66,9 @@ class Repair {
       this.#retries.keepOnly(...this.#states.keys());
       const spread = this.#limits.round / Math.max(1, records.length);
       for (const record of records) {
-        const began = performance.now();
+        const began = monotonicMs();
         await this.#check(record);
-        await this.#rest(spread - (performance.now() - began));
+        await this.#rest(spread - (monotonicMs() - began));
         if (this.#signal.aborted) return;
       }
       if (records.length === 0) await this.#rest(spread);
@@ -76,11 +77,11 @@ class Repair {
 
   /** Meanwhile failed repairs are tried again. */
   async #rest(ms: number): Promise<void> {
-    const end = performance.now() + ms;
+    const end = monotonicMs() + ms;
     while (!this.#signal.aborted) {
       for (const state of this.#states.values())
         if (this.#retries.isDue(state.key)) await this.#retry(state);
-      const leftMs = end - performance.now();
+      const leftMs = end - monotonicMs();
       if (leftMs <= 0) return;
       const nextMs = Math.max(1, this.#retries.nextMs());
       await pause(Math.min(leftMs, nextMs), this.#signal);
@@ -127,8 +128,8 @@ class Repair {
 
   async #repair(state: AttachmentState, why: string): Promise<void> {
     const { repairedAt = -Infinity } = state;
-    if (performance.now() - repairedAt < this.#limits.again) return;
-    state.repairedAt = performance.now();
+    if (monotonicMs() - repairedAt < this.#limits.again) return;
+    state.repairedAt = monotonicMs();
     await this.#attachAgain(state, why);
   }
 

@@ -1,9 +1,10 @@
 /** When steps and repairs that failed are tried again: after pauses that double. */
+import { monotonicMs } from "../../linux/deadline.ts";
 import { backoff } from "../timing.ts";
 
 interface Retry {
   failures: number;
-  /** The time of the next try, by `performance.now()`. */
+  /** The time of the next try by the monotonic clock. */
   at: number;
 }
 
@@ -12,13 +13,13 @@ export class Retries {
 
   later(key: string): void {
     const failures = (this.#byKey.get(key)?.failures ?? 0) + 1;
-    const at = performance.now() + backoff(failures);
+    const at = monotonicMs() + backoff(failures);
     this.#byKey.set(key, { failures, at });
   }
 
   /** Each of them is due now. */
   hurry(): void {
-    for (const retry of this.#byKey.values()) retry.at = performance.now();
+    for (const retry of this.#byKey.values()) retry.at = monotonicMs();
   }
 
   /** Forgets the others: a retry that is due is a look. */
@@ -33,7 +34,7 @@ export class Retries {
 
   isWaiting(key: string): boolean {
     const retry = this.#byKey.get(key);
-    return retry !== undefined && retry.at > performance.now();
+    return retry !== undefined && retry.at > monotonicMs();
   }
 
   isDue(key: string): boolean {
@@ -43,6 +44,6 @@ export class Retries {
   /** Milliseconds until the first one, not above 0 if it is due; Infinity without any. */
   nextMs(): number {
     const times = [...this.#byKey.values()].map(({ at }) => at);
-    return Math.min(...times) - performance.now();
+    return Math.min(...times) - monotonicMs();
   }
 }
