@@ -5,16 +5,9 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { readNetworks } from "../../attach/context.ts";
 import { CniError } from "../../cni/error.ts";
-import { own } from "../../cni/json.ts";
-import { monotonicMs } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut } from "../../linux/text.ts";
 import { requestedNetwork, typedNames } from "../../select/addition.ts";
-import {
-  cniAnnotation,
-  defaultNetworkAnnotation,
-  networksAnnotation,
-} from "../../select/attachment.ts";
 import { findNetwork } from "../../select/node-networks.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
@@ -28,40 +21,8 @@ import {
 import { type Difference, type Step, differenceOf } from "./difference.ts";
 import { subjectOf } from "../report/event-writer.ts";
 import type { Agent } from "../part.ts";
-import { Budget } from "../timing.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
-import { Retries } from "./retries.ts";
-
-/** The state of one pod, lost when this process ends. */
-export interface PodState {
-  /** When it is looked at next, by the monotonic clock. */
-  dueAt: number;
-  /** The input of the last look: nothing is done until it changes or a retry is due. */
-  seen: string;
-  readonly retries: Retries;
-  /**
-   * Limits looks at new input, and steps: the author of one pod must not keep the node
-   * and the API server busy.
-   */
-  readonly budget: Budget;
-  /**
-   * Events written for the present input, and for the one before, by reason and text:
-   * each is written once while it is true.
-   */
-  told: Set<string>;
-  toldBefore: ReadonlySet<string>;
-}
-
-export function newState(): PodState {
-  return {
-    dueAt: 0,
-    seen: "",
-    retries: new Retries(),
-    budget: new Budget(64, 2000),
-    told: new Set(),
-    toldBefore: new Set(),
-  };
-}
+import { type PodState, inputOf } from "./pod-state.ts";
 
 export class PodSteps {
   readonly #agent: Agent;
@@ -80,16 +41,15 @@ export class PodSteps {
     );
   }
 
-  /** One look, and the steps that are due; `state` says when the next one is. Never throws. */
-  async take(pod: V1Pod, state: PodState): Promise<void> {
+  /** One look, and the steps that are due; `state` says when the next look is. Never throws. */
+  async reconcile(pod: V1Pod, state: PodState): Promise<void> {
     try {
       await this.#changeNetworks(pod, state);
     } catch (error) {
       this.#log("error", pod, "failed to compare a pod's networks", {
         error: messageOf(error),
       });
-      state.retries.later(errorKey);
-      state.retries.keepOnly(errorKey);
+      state.retries.laterOnly(errorKey);
     }
   }
 
@@ -97,14 +57,7 @@ export class PodSteps {
     const { retries } = state;
     const indexed = isRunning(pod) ? await this.#index.newest(pod) : undefined;
     if (!indexed) return retries.keepOnly();
-    const seen = seenOf(pod, indexed);
-    if (seen === state.seen && retries.nextMs() > 0) return;
-    const waitMs = state.budget.waitMs(monotonicMs());
-    if (waitMs > 0) {
-      state.dueAt = monotonicMs() + waitMs;
-      return;
-    }
-    state.budget.spend(monotonicMs());
+    if (!state.beginsLook(inputOf(pod, indexed))) return;
     const found = await this.#difference(pod, state, indexed);
     if (!found) return;
     const { difference, record } = found;
@@ -119,8 +72,8 @@ export class PodSteps {
       if (retries.isWaiting(keyOf(step))) continue;
       // A step that succeeds waits too: the next look must not repeat it at once.
       retries.later(keyOf(step));
-      state.budget.spend(monotonicMs());
-      if (await this.#take(pod, state, step, indexed)) state.dueAt = 0;
+      state.spend();
+      if (await this.#execute(step, pod, state, indexed)) state.dueAfter(0);
     }
   }
 
@@ -144,11 +97,10 @@ export class PodSteps {
     const { results } = stored;
     if (!results.has(record.ifname)) {
       // Its ADD is at work, or failed.
-      state.retries.later(addKey);
-      state.retries.keepOnly(addKey);
+      state.retries.laterOnly(addKey);
       return undefined;
     }
-    see(state, seenOf(pod, indexed));
+    state.compares(inputOf(pod, indexed));
     const desired = this.#desired(pod, state, record.ifname);
     if (!desired) {
       state.retries.keepOnly();
@@ -181,10 +133,10 @@ export class PodSteps {
   }
 
   /** Whether it succeeded. */
-  async #take(
+  async #execute(
+    { detach, attach }: Step,
     pod: V1Pod,
     state: PodState,
-    { detach, attach }: Step,
     { containerId, ifname }: IndexedRecord,
   ): Promise<boolean> {
     if (attach && !this.#isResolvable(attach.wanted) && detach) {
@@ -267,12 +219,8 @@ export class PodSteps {
     this.#tell(pod, state, "NetworkNotFound", message);
   }
 
-  /** Writes an event once while it is true. */
   #tell(pod: V1Pod, state: PodState, reason: string, message: string): void {
-    const key = `${reason} ${message}`;
-    const isKnown = state.told.has(key) || state.toldBefore.has(key);
-    state.told.add(key);
-    if (isKnown) return;
+    if (!state.isNews(reason, message)) return;
     this.#log("warn", pod, message, { reason });
     this.#agent.event(subjectOf(pod), "Warning", reason, message);
   }
@@ -287,7 +235,7 @@ export class PodSteps {
       now !== undefined &&
       now.metadata?.uid === pod.metadata?.uid &&
       isRunning(now) &&
-      seenOf(now, indexed) === seenOf(pod, indexed)
+      inputOf(now, indexed) === inputOf(pod, indexed)
     );
   }
 
@@ -317,21 +265,6 @@ export class PodSteps {
 /** The keys of retries of no step: after an ADD at work, and after an error of our own. */
 const addKey = "ADD";
 const errorKey = "error";
-
-function see(state: PodState, seen: string): void {
-  if (state.seen === seen) return;
-  state.seen = seen;
-  state.toldBefore = state.told;
-  state.told = new Set();
-}
-
-/** Everything that a difference depends on, as far as it changes without the agent. */
-function seenOf(pod: V1Pod, { containerId, version }: IndexedRecord): string {
-  const { annotations } = pod.metadata ?? {};
-  const keys = [cniAnnotation, networksAnnotation, defaultNetworkAnnotation];
-  const texts = keys.map((key) => own(annotations, key));
-  return JSON.stringify([containerId, version, ...texts]);
-}
 
 function keyOf({ detach, attach }: Step): string {
   return JSON.stringify([

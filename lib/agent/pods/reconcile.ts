@@ -10,7 +10,8 @@ import { monotonicMs } from "../../linux/deadline.ts";
 import { networksAnnotation } from "../../select/attachment.ts";
 import type { Agent, Part } from "../part.ts";
 import { pause } from "../timing.ts";
-import { type PodState, PodSteps, newState } from "./pod-steps.ts";
+import { PodState } from "./pod-state.ts";
+import { PodSteps } from "./pod-steps.ts";
 import type { Informer } from "../informer.ts";
 
 /** Pods whose networks are changed at the same time. */
@@ -67,7 +68,7 @@ class Reconciler {
   #startDue(): number {
     const now = monotonicMs();
     const pods = this.#pods.list().map((pod) => {
-      const state = this.#states.get(uidOf(pod)) ?? newState();
+      const state = this.#states.get(uidOf(pod)) ?? new PodState();
       return { pod, state };
     });
     this.#states = new Map(pods.map(({ pod, state }) => [uidOf(pod), state]));
@@ -86,17 +87,15 @@ class Reconciler {
     // An event meanwhile makes it due again.
     state.dueAt = Infinity;
     this.#watchDefinitions(pod);
-    await this.#steps.take(pod, state);
+    await this.#steps.reconcile(pod, state);
     const waitMs = Math.min(lookEveryMs, state.retries.nextMs());
-    const nextAt = monotonicMs() + Math.max(leastMs, waitMs);
-    state.dueAt = Math.min(state.dueAt, nextAt);
+    state.dueAfter(Math.max(leastMs, waitMs));
     this.#running.delete(state);
     this.#woken.abort();
   }
 
   #look(pod: V1Pod): void {
-    const state = this.#states.get(uidOf(pod));
-    if (state) state.dueAt = monotonicMs();
+    this.#states.get(uidOf(pod))?.dueAfter(0);
     this.#woken.abort();
   }
 
@@ -117,9 +116,7 @@ class Reconciler {
       if (typeof text !== "string" || !text.includes(name)) continue;
       if (pod.metadata?.namespace !== namespace && !text.includes(namespace))
         continue;
-      const state = this.#states.get(uidOf(pod));
-      if (state) state.seen = "";
-      state?.retries.hurry();
+      this.#states.get(uidOf(pod))?.compareAgain();
       this.#look(pod);
     }
   }

@@ -17,6 +17,12 @@ export class Retries {
     this.#byKey.set(key, { failures, at });
   }
 
+  /** Tries this one later, and forgets the others. */
+  laterOnly(key: string): void {
+    this.later(key);
+    this.keepOnly(key);
+  }
+
   /** Each of them is due now. */
   hurry(): void {
     for (const retry of this.#byKey.values()) retry.at = monotonicMs();

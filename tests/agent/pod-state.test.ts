@@ -1,0 +1,60 @@
+import { describe, expect, test } from "bun:test";
+import { PodState } from "../../lib/agent/pods/pod-state.ts";
+import { monotonicMs } from "../../lib/linux/deadline.ts";
+
+describe("PodState", () => {
+  test("beginsLook: for new input, and when a retry is due", () => {
+    const state = new PodState();
+    expect(state.beginsLook("a")).toBe(true);
+    // It was not compared: its ADD was at work.
+    expect(state.beginsLook("a")).toBe(true);
+    state.compares("a");
+    expect(state.beginsLook("a")).toBe(false);
+    expect(state.beginsLook("b")).toBe(true);
+    state.retries.later("step");
+    expect(state.beginsLook("a")).toBe(false);
+    state.retries.hurry();
+    expect(state.beginsLook("a")).toBe(true);
+  });
+
+  test("compareAgain: the same input is new, and failed steps are due", () => {
+    const state = new PodState();
+    state.compares("a");
+    state.retries.later("step");
+    state.compareAgain();
+    expect(state.beginsLook("a")).toBe(true);
+    expect(state.retries.isDue("step")).toBe(true);
+  });
+
+  test("beginsLook, the budget is spent: a look when a unit is back", () => {
+    const state = new PodState();
+    state.dueAt = Infinity;
+    let looks = 0;
+    while (state.beginsLook(`${looks}`)) looks++;
+    expect(looks).toBe(64);
+    const waitMs = state.dueAt - monotonicMs();
+    expect(waitMs).toBeGreaterThan(0);
+    expect(waitMs).toBeLessThanOrEqual(2000);
+  });
+
+  test("dueAfter: the earliest time counts", () => {
+    const state = new PodState();
+    state.dueAt = Infinity;
+    state.dueAfter(5000);
+    state.dueAfter(60_000);
+    expect(state.dueAt - monotonicMs()).toBeLessThanOrEqual(5000);
+  });
+
+  test("isNews: once for an input and the next one, again after that", () => {
+    const state = new PodState();
+    state.compares("a");
+    expect(state.isNews("Reason", "text")).toBe(true);
+    expect(state.isNews("Reason", "text")).toBe(false);
+    expect(state.isNews("Reason", "other text")).toBe(true);
+    state.compares("b");
+    expect(state.isNews("Reason", "text")).toBe(false);
+    state.compares("c");
+    state.compares("d");
+    expect(state.isNews("Reason", "text")).toBe(true);
+  });
+});
