@@ -23,7 +23,8 @@ import {
   resultsByKey,
 } from "../state/record.ts";
 import { formatVersion } from "../state/record-text.ts";
-import type { DueStatus, WrittenFile } from "../state/records.ts";
+import type { DueStatus } from "../state/stored-results.ts";
+import type { WrittenFile } from "../state/record-files.ts";
 import type { PodNetworks } from "./choice/choose.ts";
 import { type Context, prefixNetwork } from "./context.ts";
 import { delegateCaller, runtimeConf } from "./delegates.ts";

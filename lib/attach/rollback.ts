@@ -15,7 +15,7 @@ import {
   resultsByKey,
   withExecuted,
 } from "../state/record.ts";
-import type { DueStatus, StoredResults } from "../state/records.ts";
+import type { DueStatus, StoredResults } from "../state/stored-results.ts";
 import type { Context } from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 

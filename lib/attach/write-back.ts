@@ -9,7 +9,7 @@ import { messageOf } from "../linux/errno.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { logs } from "../state/log-level.ts";
 import type { PodReference } from "../state/record.ts";
-import type { DueStatus } from "../state/records.ts";
+import type { DueStatus } from "../state/stored-results.ts";
 import { isSynced, statusSynced } from "../state/synced.ts";
 import type { AnnotatedPod } from "./choice/pod-annotations.ts";
 import type { Context, OpenKube } from "./context.ts";

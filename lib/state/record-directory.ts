@@ -3,7 +3,7 @@
  * GC, the commands, the agent and changes of a running pod: an ADD or DEL of an ordinary
  * pod does not load it.
  */
-import { isObject, own, parseJson } from "../cni/json.ts";
+import { isObject, own } from "../cni/json.ts";
 import {
   UnreadableFile,
   linkStatusIfAny,
@@ -12,18 +12,15 @@ import {
   statusIfAny,
 } from "../linux/files.ts";
 import type { AttachmentRecord } from "./record.ts";
-import { recordDepth, withLength, withoutLength } from "./record-text.ts";
+import { decodeWithLength, withLength } from "./record-text.ts";
 import {
-  type DueStatus,
   type RecordIdentity,
   type RecordPart,
   Records,
-  corrupt,
-  onDisk,
-  remove,
-  replace,
   suffixes,
 } from "./records.ts";
+import type { DueStatus } from "./stored-results.ts";
+import { corrupt, onDisk, remove, replace } from "./record-files.ts";
 
 /** A record of the directory, or the reason why it cannot be read. */
 export type RecordEntry =
@@ -245,9 +242,7 @@ export class RecordDirectory extends Records {
   /** undefined if the file is missing. */
   #decodedResults(name: string): unknown {
     const text = this.readPart(name, "result");
-    return text === undefined
-      ? undefined
-      : parseJson(withoutLength(text) ?? text, recordDepth);
+    return text === undefined ? undefined : decodeWithLength(text).value;
   }
 }
 

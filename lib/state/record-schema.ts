@@ -86,7 +86,7 @@ const record = object({
   uptimeMs: number,
   /** The directories of plugins. */
   path: v.array(string),
-  /** In the order of execution; those that could not be deleted, in the order of `Outcome`. */
+  /** In the order of execution; those that could not be deleted, in the order of `DeleteOutcome`. */
   attachments: v.array(attachment),
   /** The auxiliary chain, executed after them on the primary's interface (selection.md §11). */
   auxiliary: v.optional(attachment),

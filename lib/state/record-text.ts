@@ -34,7 +34,7 @@ const maxRecordBytes = 4 << 20;
  * Requests of an ADD stand some levels down in its record; and 0.1.0, whose records
  * must be read, took a hundred times as many levels.
  */
-export const recordDepth = 100 * maxDepth + 100;
+const recordDepth = 100 * maxDepth + 100;
 
 /** The text of a record for {@link parseRecord}, in the oldest format that can express it. */
 export function textOfRecord(record: AttachmentRecord): string {
@@ -80,15 +80,30 @@ export function withoutLength(text: string): string | undefined {
 }
 
 /**
+ * The value of a file of records or results, and whether the text is as {@link withLength}
+ * wrote it: then no schema is needed. Throws JsonError.
+ */
+export function decodeWithLength(text: string): {
+  value: unknown;
+  isAsWritten: boolean;
+} {
+  const written = withoutLength(text);
+  return {
+    value: parseJson(written ?? text, recordDepth),
+    isAsWritten: written !== undefined,
+  };
+}
+
+/**
  * A record as it was written is taken for one; any other, of an earlier genie or
  * damaged, is validated by the schema. Throws `CorruptRecord`, or 11 for the record of a
  * newer genie, which is left alone.
  */
 export async function parseRecord(text: string): Promise<AttachmentRecord> {
-  const written = withoutLength(text);
   let value: unknown;
+  let isAsWritten: boolean;
   try {
-    value = parseJson(written ?? text, recordDepth);
+    ({ value, isAsWritten } = decodeWithLength(text));
   } catch (cause) {
     throw new CorruptRecord(messageOf(cause), { cause });
   }
@@ -101,7 +116,7 @@ export async function parseRecord(text: string): Promise<AttachmentRecord> {
   }
   if (version === newestFormat && isObject(value))
     value = withConfigurations(value);
-  if (written !== undefined && isRecord(value)) return value;
+  if (isAsWritten && isRecord(value)) return value;
   const { validateRecord } = await import("./record-schema.ts");
   return validateRecord(value, (problem) => new CorruptRecord(problem));
 }

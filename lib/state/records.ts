@@ -6,11 +6,9 @@
  * alone: each method throws 5 where others may write to it.
  */
 import { CniError } from "../cni/error.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
-import { type Result, parseResult, resumeResult } from "../cni/result.ts";
-import { latestVersion } from "../cni/version.ts";
-import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
-import { Open, close, fsync, open, rename } from "../linux/file-calls.ts";
+import type { Result } from "../cni/result.ts";
+import { errnoOf } from "../linux/errno.ts";
+import { Open, close, open, rename } from "../linux/file-calls.ts";
 import {
   UnreadableFile,
   createFile,
@@ -22,24 +20,29 @@ import {
   writeAll,
 } from "../linux/files.ts";
 import { isLonger } from "../linux/text.ts";
-import type { ResultEntry } from "./record-schema.ts";
 import {
   type AttachmentRecord,
   type AttachmentRouting,
   CorruptRecord,
-  RecordError,
-  executedIn,
-  resultKey,
 } from "./record.ts";
+import { boundedText, parseRecord, textOfRecord } from "./record-text.ts";
 import {
-  boundedText,
-  formatVersion,
-  parseRecord,
-  recordDepth,
-  textOfRecord,
-  withLength,
-  withoutLength,
-} from "./record-text.ts";
+  WrittenFile,
+  onDisk,
+  recordError,
+  remove,
+  replace,
+  setAside,
+} from "./record-files.ts";
+import {
+  type DueStatus,
+  type ResultFile,
+  type StoredResults,
+  noResults,
+  parseResultFile,
+  storedResults,
+  textOfResults,
+} from "./stored-results.ts";
 
 /**
  * The files of one record; "gone" only while its namespace is seen to be gone, "deleting"
@@ -54,9 +57,6 @@ export const suffixes: Record<RecordPart, string> = {
   deleting: ".deleting",
   status: ".status",
 };
-
-/** The suffix of a damaged file. */
-export const corrupt = ".corrupt";
 
 /**
  * The most bytes that are read: a damaged disk can show a file of any size. Above
@@ -77,19 +77,6 @@ const longestName = 200;
 /** The keys of a record that are in its file name. */
 export type RecordIdentity = Pick<AttachmentRecord, "containerId" | "ifname"> &
   Partial<Pick<AttachmentRecord, "bootId" | "uptimeMs">>;
-
-/** The file of results of a record. */
-export interface StoredResults {
-  /** The valid results by `resultKey`. */
-  results: ReadonlyMap<string, Result>;
-  /** The tables of default routes that were moved, by interface. */
-  routing: ReadonlyMap<string, AttachmentRouting>;
-  /**
-   * Whether ADD completed the attachment of a `resultKey`, as far as is known: it has a
-   * result. A file that is there but cannot be read counts for all (state.md "DEL").
-   */
-  hasCompleted(ifname: string): boolean;
-}
 
 export class Records {
   protected readonly path: string;
@@ -138,15 +125,8 @@ export class Records {
     routing?: ReadonlyMap<string, AttachmentRouting>,
     status?: DueStatus,
   ): void {
-    const entries: object[] = [];
-    for (const attachment of executedIn(record)) {
-      const ifname = resultKey(attachment);
-      const made = routing?.get(ifname);
-      const result = results.get(ifname) ?? null;
-      entries.push({ ifname, result, ...(made && { routing: made }) });
-    }
-    const json = JSON.stringify({ formatVersion, results: entries, status });
-    this.writePart(record, "result", withLength(json)).close();
+    const text = textOfResults(record, results, routing, status);
+    this.writePart(record, "result", text).close();
   }
 
   /**
@@ -165,34 +145,16 @@ export class Records {
     );
   }
 
-  /**
-   * A file as it was written is taken for right; of any other, each entry that the schema
-   * accepts. Never throws: DEL and CHECK go on without a prevResult.
-   */
-  async readResults(record: AttachmentRecord): Promise<StoredResults> {
-    const results = new Map<string, Result>();
-    const routing = new Map<string, AttachmentRouting>();
-    const file = this.#resultFile(record);
-    let entries: readonly ResultEntry[] = [];
-    if (file?.isAsWritten) entries = file.entries;
-    else if (file)
-      entries = (await import("./record-schema.ts")).validEntries(file.entries);
-    for (const { ifname, result, routing: made } of entries) {
-      if (made) routing.set(ifname, made);
-      if (!isObject(result)) continue;
-      try {
-        const known = file?.isAsWritten ? resumeResult(result) : undefined;
-        results.set(ifname, known ?? parseResult(result, latestVersion));
-      } catch {
-        // An invalid result.
-      }
+  /** Never throws: DEL and CHECK go on without a prevResult. */
+  readResults(record: AttachmentRecord): Promise<StoredResults> {
+    let file: ResultFile | undefined;
+    try {
+      const text = this.readPart(this.baseNameOf(record), "result");
+      file = text === undefined ? noResults : parseResultFile(text);
+    } catch {
+      // Unreadable.
     }
-    // Multus wrote its file when its ADD had completed.
-    const isUnknown = record.adopted === true || !file;
-    const hasCompleted = (name: string): boolean =>
-      isUnknown ||
-      entries.some((one) => one.ifname === name && one.result !== null);
-    return { results, routing, hasCompleted };
+    return storedResults(record, file);
   }
 
   /** Without results the ADD counts as failed. */
@@ -291,23 +253,6 @@ export class Records {
     );
   }
 
-  /** undefined for an unreadable file; no entries for a missing one. */
-  #resultFile(record: AttachmentRecord): ResultFile | undefined {
-    try {
-      const text = this.readPart(this.baseNameOf(record), "result");
-      if (text === undefined) return { isAsWritten: true, entries: [] };
-      const written = withoutLength(text);
-      const value = parseJson(written ?? text, recordDepth);
-      const entries = own(value, "results");
-      if (!Array.isArray(entries)) return undefined;
-      return written !== undefined && areEntries(entries)
-        ? { isAsWritten: true, entries }
-        : { isAsWritten: false, entries };
-    } catch {
-      return undefined;
-    }
-  }
-
   /**
    * Puts a file in place at once or not at all; 0600, made under another name in the
    * same directory. It is durable after `sync` of the returned file.
@@ -349,94 +294,4 @@ export class Records {
       return createFile(path, 0o600);
     }
   }
-}
-
-/** A pod's status that is still to be written: annotations of selection.md §7, null to remove one. */
-export interface DueStatus {
-  /** Another one for each change. */
-  id: string;
-  annotations: Readonly<Record<string, string | null>>;
-}
-
-/** Entries of a file that is not as genie wrote it must be validated. */
-type ResultFile =
-  | { isAsWritten: true; entries: readonly ResultEntry[] }
-  | { isAsWritten: false; entries: readonly unknown[] };
-
-function areEntries(values: readonly unknown[]): values is ResultEntry[] {
-  for (const value of values)
-    if (typeof own(value, "ifname") !== "string") return false;
-  return true;
-}
-
-/** A file with its final name that may not survive a power loss yet. */
-export class WrittenFile {
-  readonly #fd: number;
-  readonly #directory: string;
-
-  constructor(fd: number, directory: string) {
-    this.#fd = fd;
-    this.#directory = directory;
-  }
-
-  /** Waits for the disk. Throws the errno of the system. */
-  sync(): void {
-    const directory = open(this.#directory, Open.readOnly | Open.noFollow);
-    try {
-      fsync(this.#fd);
-      fsync(directory);
-    } finally {
-      close(directory);
-      close(this.#fd);
-    }
-  }
-
-  close(): void {
-    close(this.#fd);
-  }
-}
-
-/** Removes a file; a directory of that name is renamed: it would fail every DEL. */
-export function remove(path: string): void {
-  try {
-    removeFile(path);
-  } catch (error) {
-    if (errnoOf(error) !== "EISDIR") throw error;
-    setAside(path);
-  }
-}
-
-/** Renames a file; a directory of the new name is renamed first. */
-export function replace(path: string, newPath: string): void {
-  try {
-    rename(path, newPath);
-  } catch (error) {
-    if (errnoOf(error) !== "EISDIR") throw error;
-    setAside(newPath);
-    rename(path, newPath);
-  }
-}
-
-function setAside(path: string): void {
-  try {
-    rename(path, path + corrupt);
-  } catch (error) {
-    // Another genie renamed it meanwhile.
-    if (errnoOf(error) !== "ENOENT") throw error;
-  }
-}
-
-export function onDisk<T>(action: string, work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    throw recordError(`failed to ${action} attachment record`, cause);
-  }
-}
-
-/** A directory that others can write has an error of its own, whatever the action. */
-function recordError(problem: string, cause: unknown): CniError {
-  return cause instanceof UnsafeDirectory
-    ? CniError.from(cause)
-    : new RecordError(`${problem}: ${messageOf(cause)}`, cause);
 }

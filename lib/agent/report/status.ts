@@ -11,7 +11,7 @@ import { messageOf } from "../../linux/errno.ts";
 import { removeFile } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord, PodReference } from "../../state/record.ts";
-import type { DueStatus } from "../../state/records.ts";
+import type { DueStatus } from "../../state/stored-results.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { keepSynced } from "../keep-synced.ts";
 import type { Agent, Part } from "../part.ts";

@@ -37,7 +37,7 @@ export async function settle(
   context: Context,
   record: AttachmentRecord,
   { remaining, failures }: DeleteOutcome,
-  hasCompleted: (ifname: string) => boolean,
+  hasCompleted: (key: string) => boolean,
 ): Promise<void> {
   // An attachment whose ADD never completed is tried once more, and no more.
   const isOver = ({ attachment, reached }: FailedDelete): boolean =>

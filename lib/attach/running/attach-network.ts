@@ -21,7 +21,7 @@ import type { Choice } from "../../select/choice.ts";
 import { maxAttachments } from "../../select/cni-annotation.ts";
 import { lowestFree } from "../../select/interface-names.ts";
 import { requireServedOnce } from "../../select/policy.ts";
-import type { DueStatus } from "../../state/records.ts";
+import type { DueStatus } from "../../state/stored-results.ts";
 import { type StatusReport, attach } from "../add-attachments.ts";
 import { resolveChoice, selectionOf } from "../choice/choose.ts";
 import { type Context, openOnce, readNetworks } from "../context.ts";

@@ -16,11 +16,8 @@ import { type Lock, withContainerLock } from "../../state/lock.ts";
 import { logs } from "../../state/log-level.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { type AttachmentRecord, isSameAdd } from "../../state/record.ts";
-import {
-  type DueStatus,
-  Records,
-  type StoredResults,
-} from "../../state/records.ts";
+import { Records } from "../../state/records.ts";
+import type { DueStatus, StoredResults } from "../../state/stored-results.ts";
 import { type Context, createContext } from "../context.ts";
 import { searchPath } from "../delegates.ts";
 import type { PresentAttachments } from "../rollback.ts";
