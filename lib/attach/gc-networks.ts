@@ -3,14 +3,11 @@
  * "CHECK, GC, STATUS"). The runtime knows one interface of a container, the delegates'
  * networks know others, so each network gets a list of its own (cni-plugin.md P-GC-4).
  */
-import * as v from "valibot";
 import { readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { CniError, Code, invalidConfig } from "../cni/error.ts";
+import { CniError, Code } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
-import { own } from "../cni/json.ts";
 import { type ValidAttachment, gcNetwork } from "../cni/network-upkeep.ts";
-import { object, parse } from "../cni/schema.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { statusIfAny } from "../linux/files.ts";
@@ -18,8 +15,6 @@ import { quote } from "../linux/text.ts";
 import { defaultNetworks, ownTypes } from "../select/node-networks.ts";
 import type { Lock } from "../state/lock.ts";
 import { withRecordsAlone } from "../state/records-lock.ts";
-import type { AttachmentRecord } from "../state/record.ts";
-import { Records } from "../state/records.ts";
 import { type Context, prefixNetwork, readNetworks } from "./context.ts";
 import { delegateCaller } from "./delegates.ts";
 import type { MultusAttachment } from "./foreign/multus-containers.ts";
@@ -29,62 +24,7 @@ import type {
   RecordSurvey,
   RecordSurveyor,
 } from "./record-survey.ts";
-
-type Pair = Pick<AttachmentRecord, "containerId" | "ifname">;
-
-/**
- * The attachments that are valid according to the request of a GC (CNI spec 1.1.0 §"GC",
- * cni-plugin.md P-GC-1).
- */
-export class ValidAttachments {
-  readonly #pairs: readonly ValidAttachment[];
-  /** The names of their records' files: a hashed name does not contain the pair. */
-  readonly #names: ReadonlySet<string>;
-
-  /** Throws 7 when the key is absent: `null` is an empty list, absent has no meaning (P-GC-2). */
-  constructor(config: object) {
-    this.#pairs = validPairs(config);
-    this.#names = new Set(this.#pairs.map(nameOfPair));
-  }
-
-  has({ containerId, ifname }: Pair): boolean {
-    return this.hasName(Records.nameOf(containerId, ifname));
-  }
-
-  hasName(name: string): boolean {
-    return this.#names.has(name);
-  }
-
-  /** The valid attachments without a record: pods that are older than genie. */
-  without(recorded: readonly Pair[]): ValidAttachment[] {
-    const names = new Set(
-      recorded.map(({ containerId, ifname }) =>
-        Records.nameOf(containerId, ifname),
-      ),
-    );
-    return this.#pairs.filter((pair) => !names.has(nameOfPair(pair)));
-  }
-}
-
-function nameOfPair({ containerID, ifname }: ValidAttachment): string {
-  return Records.nameOf(containerID, ifname);
-}
-
-const validKeys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
-
-function validPairs(config: object): readonly ValidAttachment[] {
-  const key = validKeys.find((name) => own(config, name) !== undefined);
-  if (key === undefined)
-    throw invalidConfig(
-      `refusing GC without a list of valid attachments: "${validKeys[0]}" is missing`,
-    );
-  const pair = object({ containerID: v.string(), ifname: v.string() });
-  const request = object({ [key]: v.nullable(v.array(pair)) });
-  const valid = parse(request, config, (problem) =>
-    invalidConfig(`invalid configuration: ${problem}`),
-  );
-  return valid[key] ?? [];
-}
+import type { ValidAttachments } from "./valid-attachments.ts";
 
 /**
  * Whether `confDir` has no genie network beside the one of this GC. The runtime does not

@@ -23,11 +23,8 @@ import { CorruptRecord, RecordError, isSameAdd } from "../state/record.ts";
 import { type Context, deadlineOf, isNested } from "./context.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
 import { leastShareMs } from "./delete-attachments.ts";
-import {
-  ValidAttachments,
-  gcNetworks,
-  isOnlyGenieNetwork,
-} from "./gc-networks.ts";
+import { gcNetworks, isOnlyGenieNetwork } from "./gc-networks.ts";
+import { ValidAttachments } from "./valid-attachments.ts";
 import {
   type RecordSummary,
   type RecordSurvey,
