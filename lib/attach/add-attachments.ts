@@ -19,8 +19,8 @@ import type { Lock } from "../state/lock.ts";
 import { withSharedRecords } from "../state/records-lock.ts";
 import {
   type AttachmentRecord,
-  recorded,
   resultsByKey,
+  withoutExtras,
 } from "../state/record.ts";
 import { formatVersion } from "../state/record-text.ts";
 import type { DueStatus } from "../state/stored-results.ts";
@@ -34,7 +34,7 @@ import type { FailedAdd, PresentAttachments } from "./rollback.ts";
 /** The part of a pod's networks that an ADD executes. */
 type NetworksToAdd = Pick<
   PodNetworks,
-  "attachments" | "auxiliary" | "recorded"
+  "attachments" | "auxiliary" | "releaseChoice"
 > & { choice: { primary: number } };
 
 /** What the ADD of networks calls for the pod's status. */
@@ -54,8 +54,6 @@ interface AttachOptions {
 /** The state of an ADD from the record on. */
 interface Run extends NetworksToAdd, FailedAdd {
   attachments: Attachment[];
-  /** The number of attachments that a running pod has: they come first. */
-  present: number;
   /** For several networks in one pod (selection.md §8). */
   routing?: PodRouting | undefined;
   /** The first call makes the record durable; returns the error. */
@@ -89,12 +87,12 @@ export async function attach(
   const caller = delegateCaller(context, lock, started);
   try {
     await runDelegates(context, run, forward, caller);
-    return await finish(context, run, report, present);
+    return await finish(context, run, report);
   } catch (cause) {
     const error = CniError.from(cause);
     run.routing?.undo();
     const { rollBack } = await import("./rollback.ts");
-    throw await rollBack(context, run, present, error, rollback, caller);
+    throw await rollBack(context, run, error, rollback, caller);
   }
 }
 
@@ -111,11 +109,10 @@ async function writeRecord(
   const file = await withSharedRecords(context, deadline, () =>
     context.records.create(record),
   );
-  networks.recorded?.();
+  networks.releaseChoice?.();
   const sync = syncOnce(file);
   const results = present ? [...present.results] : [];
-  const { length } = results;
-  return { ...networks, record, present: length, touched: [], results, sync };
+  return { ...networks, record, present, touched: [], results, sync };
 }
 
 /** The record of a running pod with more attachments. */
@@ -123,7 +120,7 @@ function withAttachments(
   { record, results }: PresentAttachments,
   attachments: readonly Attachment[],
 ): AttachmentRecord {
-  const added = attachments.slice(results.length).map(recorded);
+  const added = attachments.slice(results.length).map(withoutExtras);
   return { ...record, attachments: [...record.attachments, ...added] };
 }
 
@@ -135,7 +132,8 @@ export function newRecord(
 ): AttachmentRecord {
   const { containerId, ifname, netns, config } = request;
   const executed: Attachment[] = [];
-  for (const attachment of attachments) executed.push(recorded(attachment));
+  for (const attachment of attachments)
+    executed.push(withoutExtras(attachment));
   return {
     formatVersion,
     containerId,
@@ -176,11 +174,13 @@ async function runDelegates(
   caller: Caller,
 ): Promise<void> {
   const { attachments, present } = run;
+  // Those that a running pod has come first.
+  const added = attachments.slice(present?.results.length);
   if (hasRouting(context, attachments)) {
     const { openRouting } = await import("./default-route.ts");
     run.routing = await openRouting(context, attachments, run.results);
   }
-  for (const attachment of attachments.slice(present)) {
+  for (const attachment of added) {
     run.touched.push(attachment);
     const { list, extras, device, capabilityArgs } = attachment;
     const runtime = runtimeConf(context, attachment);
@@ -264,10 +264,9 @@ async function finish(
   context: Context,
   run: Run,
   report?: StatusReport,
-  present?: PresentAttachments,
 ): Promise<AddOutcome> {
   const { request, config, records } = context;
-  const { record, routing } = run;
+  const { record, routing, present } = run;
   const problem = run.sync();
   if (problem !== undefined)
     throw new CniError(

@@ -11,7 +11,7 @@ import { type Attachment, displayName } from "../select/attachment.ts";
 import {
   type AttachmentRecord,
   executedIn,
-  recorded,
+  withoutExtras,
   resultsByKey,
   withExecuted,
 } from "../state/record.ts";
@@ -38,6 +38,8 @@ export interface FailedAdd {
   results: Result[];
   /** The result of the auxiliary chain. */
   auxiliaryResult?: Result;
+  /** What a running pod had before, and keeps. */
+  present?: PresentAttachments | undefined;
 }
 
 /**
@@ -48,15 +50,15 @@ export interface FailedAdd {
 export async function rollBack(
   context: Context,
   run: FailedAdd,
-  present: PresentAttachments | undefined,
   error: CniError,
   deadline: Deadline,
   caller: Caller,
 ): Promise<CniError> {
   const { request, log, path } = context;
   const { containerId, netns } = request;
+  const { present } = run;
   if (present) restoreResults(context, present);
-  const touched = run.touched.map(recorded);
+  const touched = run.touched.map(withoutExtras);
   const { remaining, failures } = await deleteAttachments(
     touched,
     resultsByKey(run, run.results),

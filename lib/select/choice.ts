@@ -61,11 +61,11 @@ export interface GivenNetworks {
   decide?(deadline: Deadline): Promise<Decision>;
 }
 
-/** An automatic choice. Until `recorded` is called, no other pod of the node gets one. */
+/** An automatic choice. Until `release` is called, no other pod of the node gets one. */
 interface Decision {
   network: NodeNetwork;
   /** Called when the record is written, or none will be. */
-  recorded: (() => void) | undefined;
+  release: (() => void) | undefined;
 }
 
 export interface Choice {

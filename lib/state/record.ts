@@ -89,8 +89,8 @@ export function resultsByKey(
   return byKey;
 }
 
-/** An attachment as in a record: without extras. */
-export function recorded({
+/** An attachment as it is recorded. */
+export function withoutExtras({
   extras: _extras,
   ...attachment
 }: Attachment): Attachment {

@@ -46,14 +46,14 @@ export function automaticNetworks(
     networks: usable.slice(0, 1).map((one) => named(one, "")),
     isReported: true,
     async decide(deadline) {
-      const recorded = await lockChoice(context, deadline);
+      const release = await lockChoice(context, deadline);
       const { by, loads } = await loadsOf(context, automatic, usable);
       // The first of equals.
       const [least] = usable.toSorted((a, b) => loads(a) - loads(b));
       if (!least) throw new CniError(Code.internal, "no network to choose");
       const told = usable.map((one) => `${plain(one.name)} ${loads(one)}`);
       const origin = `annotation "cni" is blank: automatic choice by ${by} (${told.join(", ")}) gives`;
-      return { network: named(least, origin), recorded };
+      return { network: named(least, origin), release };
     },
   };
 }

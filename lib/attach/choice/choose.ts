@@ -32,8 +32,8 @@ export interface PodNetworks {
   isReported: boolean;
   /** Executed last, and no attachment of the pod (selection.md §11). */
   auxiliary?: Attachment | undefined;
-  /** Called when the record is written: another automatic choice may count it. */
-  recorded?: (() => void) | undefined;
+  /** Called when the record is written, or none will be: other automatic choices may count it. */
+  releaseChoice?: (() => void) | undefined;
 }
 
 /** Throws 7 and 11. Nothing was executed, and all attachments can be. */
@@ -59,7 +59,7 @@ export async function choose(
   const auxiliary =
     chain === undefined ? undefined : await auxiliaryChainOf(context, chain);
   const decision = await given?.decide?.(deadline);
-  const recorded = decision?.recorded;
+  const releaseChoice = decision?.release;
   try {
     const choice = decision ? withNetwork(parsed, decision.network) : parsed;
     const attachments = await attachmentsOf(
@@ -70,9 +70,9 @@ export async function choose(
     );
     const isReported =
       choice.isNpwg || attachments.length > 1 || given?.isReported === true;
-    return { choice, attachments, isReported, auxiliary, recorded };
+    return { choice, attachments, isReported, auxiliary, releaseChoice };
   } catch (error) {
-    recorded?.();
+    releaseChoice?.();
     throw error;
   }
 }

@@ -77,14 +77,14 @@ export async function explainPod(
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
   const context = contextFor(pod, ifname, directories, env);
   const deadline = new Deadline(context.config.apiTimeoutMs);
-  const { choice, attachments, auxiliary, recorded } = await choose(
+  const { choice, attachments, auxiliary, releaseChoice } = await choose(
     context,
     pod,
     readNetworks(context),
     openOnce(context, deadline),
     deadline,
   );
-  recorded?.();
+  releaseChoice?.();
   return {
     pod: shown,
     rules: [
