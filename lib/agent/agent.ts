@@ -3,6 +3,7 @@
  * fail, and ends them (agent.md). No pod depends on it.
  */
 import type { V1Pod } from "@kubernetes/client-node";
+import type { Context } from "../attach/context.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
@@ -18,8 +19,10 @@ import { type Informer, startInformer } from "./informer.ts";
 
 interface AgentOptions extends Pick<
   Agent,
-  "context" | "place" | "nodeState" | "synced" | "log"
+  "place" | "nodeState" | "synced" | "log"
 > {
+  /** The node's configuration as it is now. */
+  context(): Context;
   /** Name of this node in the API. */
   node: string | undefined;
   host: HostGenie;
@@ -30,7 +33,7 @@ interface AgentOptions extends Pick<
 
 /** `signal` ends the informers. */
 export function createAgent(
-  { node, host, directories, openApi, ...given }: AgentOptions,
+  { node, host, directories, openApi, context, ...given }: AgentOptions,
   signal: AbortSignal,
 ): Agent {
   let opened: Promise<Api> | undefined;
@@ -48,12 +51,15 @@ export function createAgent(
   const dependencies = { api, log: given.log, signal };
   const agent: Agent = {
     ...given,
+    get context() {
+      return context();
+    },
     node: node ?? "",
     api,
     pods: () => (pods ??= startInformer(podKind(node), dependencies)),
     definitions: () =>
       (definitions ??= startInformer(definitionKind, dependencies)),
-    calls: () => (calls ??= new CallCounters(given.context.config.dataDir)),
+    calls: () => (calls ??= new CallCounters(context().config.dataDir)),
     genie: (args, options) =>
       runHostGenie(host, [...args, ...directories], options),
     event: (subject, type, reason, message) =>

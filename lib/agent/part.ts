@@ -27,7 +27,10 @@ export interface Part {
 export interface Agent {
   /** Name of this node in the API; "" if nobody knows it. */
   readonly node: string;
-  /** The node's configuration of genie, its records and directories, as this process sees them. */
+  /**
+   * The node's configuration of genie, its records and directories, as this process sees
+   * them. Another object when the file changes; `dataDir` stays.
+   */
   readonly context: Context;
   /** Whether the networks of the node are ready, as its plugins see it. */
   nodeState(): Promise<NodeState>;

@@ -11,11 +11,11 @@ import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
 import { aborted, shared } from "../agent/timing.ts";
 import { dueStatuses } from "../agent/report/status.ts";
-import type { Context } from "../attach/context.ts";
 import { messageOf } from "../linux/errno.ts";
 import { logs } from "../state/log-level.ts";
 import { chosenParts, partOptions } from "./agent/agent-switches.ts";
 import { installPart } from "./agent/install-part.ts";
+import { NodeConfiguration } from "./agent/node-configuration.ts";
 import { hostState } from "./agent/node-state.ts";
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
@@ -23,18 +23,13 @@ import type { Terminal } from "./command/terminal.ts";
 import { watchOptions } from "./command/watch.ts";
 import { installOptions } from "./install.ts";
 import { credentialOptions } from "./install/credential-options.ts";
-import {
-  type Directories,
-  defaultDirectories,
-  ownType,
-} from "./node/directories.ts";
+import { type Directories, ownType } from "./node/directories.ts";
 import {
   directoriesOf,
   directoryArgs,
   nodeOptions,
 } from "./node/node-options.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
-import { nodeContext } from "./node/node-context.ts";
 import { apiNodeName } from "./node/node-name.ts";
 
 export const agent: Command = {
@@ -72,20 +67,22 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       if (!part) return 0;
       chosen.push(part);
     }
-    const context = agentContext(directories, terminal, log);
-    const { config } = context;
+    const { env } = terminal;
+    const configuration = new NodeConfiguration(directories, env, log);
+    const { config } = configuration.context();
     const running: Agent = createAgent(
       {
-        node: apiNodeName(input, terminal.env, config),
-        context,
+        node: apiNodeName(input, env, config),
+        context: () => configuration.context(),
         host: genie,
         directories: directoryArgs(directories),
-        openApi: () => openNodeApi(input, terminal.env),
+        openApi: () => openNodeApi(input, env),
         place: (path) => host.path(path),
         // Several parts need it at once.
         nodeState: shared(1000, () => hostState(directories, terminal)),
         synced: () => chosen.every(({ synced }) => synced?.(running) ?? true),
-        log: logger(terminal, config.logLevel),
+        log: (...line) =>
+          logger(terminal, configuration.context().config.logLevel)(...line),
       },
       signal,
     );
@@ -136,23 +133,6 @@ function removeUnused(
     log("warn", "failed to remove the files of parts that are off", {
       error: messageOf(error),
     });
-  }
-}
-
-/** A configuration that cannot be read is no reason to end: the install part mends it. */
-function agentContext(
-  directories: Directories,
-  { env }: Terminal,
-  log: Agent["log"],
-): Context {
-  try {
-    return nodeContext(directories, env);
-  } catch (error) {
-    log("error", "the configuration of genie cannot be used", {
-      error: messageOf(error),
-    });
-    const { dataDir } = defaultDirectories;
-    return nodeContext({ ...directories, dataDir }, env);
   }
 }
 
