@@ -39,6 +39,8 @@ export interface LoggedRequest {
 interface LoggedCall {
   time: string;
   verb: string;
+  /** A change of a running pod's networks, which no runtime called for. */
+  change?: true | undefined;
   /** `<namespace>/<name>` */
   pod?: string | undefined;
   containerId?: string | undefined;
@@ -79,18 +81,22 @@ export function openCallsLog(
   call: CallNames,
   config: JsonObject,
   dependencies: Dependencies,
+  change?: true,
 ): CallsLog | undefined {
   const dataDir = own(config, "dataDir");
   const isPath = typeof dataDir === "string" && dataDir.startsWith("/");
   const directory = isPath ? dataDir : defaultDataDir;
   const fd = openToAppend(directory, "calls.log", longestFile);
-  return fd === undefined ? undefined : callsLog(fd, call, dependencies);
+  return fd === undefined
+    ? undefined
+    : callsLog(fd, call, dependencies, change);
 }
 
 function callsLog(
   fd: number,
   call: CallNames,
   { clock, now, env }: Dependencies,
+  change: true | undefined,
 ): CallsLog {
   const began = clock();
   const networks: string[] = [];
@@ -123,6 +129,7 @@ function callsLog(
       const line: LoggedCall = {
         time: now().toISOString(),
         verb,
+        change,
         pod,
         containerId,
         ifname,

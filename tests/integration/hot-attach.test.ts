@@ -5,6 +5,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { callFamilies, count } from "../../lib/agent/metrics/call-metrics.ts";
+import { readCalls } from "../../lib/agent/metrics/call-reader.ts";
+import { Metrics } from "../../lib/agent/metrics/prometheus.ts";
 import { removeCerts } from "../support/certs.ts";
 import {
   Cluster,
@@ -371,14 +374,32 @@ describe("a failure", () => {
     ]);
   });
 
-  test("of a DEL: the attachment stays, as it was", async () => {
+  test("of a DEL: the attachment stays, as it was; the metrics count the plugin, no call of the runtime", async () => {
     await using made = await start();
     const { cluster, node, pod } = made;
     await changed(cluster, "attach", "shop/web", "weave");
     node.plugin("ptp", "#!/bin/sh\nexit 1\n");
+    writeFileSync(join(node.dataDir, "calls.log"), "", { mode: 0o600 });
     const stderr = await refused(cluster, "detach", "shop/web", "eth1");
     expect(stderr).toContain("failed to delete eth1");
     expect(recorded(cluster, pod)).toHaveLength(2);
+    const { calls } = readCalls(node.dataDir, {});
+    expect(calls).toMatchObject([
+      {
+        verb: "DEL",
+        change: true,
+        pod: "shop/web",
+        code: 999,
+        delegates: [{ plugin: "ptp", verb: "DEL", code: 999 }],
+      },
+    ]);
+    const metrics = new Metrics();
+    for (const call of calls) count(metrics, call);
+    const text = metrics.text(callFamilies);
+    expect(text).toContain(
+      'genie_delegate_failures_total{plugin="ptp",verb="DEL",code="999"} 1',
+    );
+    expect(text).not.toMatch(/^genie_call(?:s_total|_seconds)/m);
   });
 
   test("of a DEL that has done its work: CHECK leaves it out, and it can come back", async () => {

@@ -1,6 +1,6 @@
 /**
  * The metrics of calls (agent.md "Metrics"): lines of calls.log go in, counters and
- * histograms come out. Pure. Labels never have a pod's name.
+ * histograms come out. A change of a running pod counts by its plugins and requests. Pure. Labels never have a pod's name.
  */
 import type { CallLine } from "./call-reader.ts";
 import type { Family, Metrics } from "./prometheus.ts";
@@ -49,9 +49,11 @@ export const callFamilies: readonly Family[] = [
 ];
 
 export function count(metrics: Metrics, call: CallLine): void {
-  const { verb, code, ms, delegates, requests } = call;
-  metrics.add(calls, [verb, String(code)]);
-  metrics.observe(callSeconds, [verb], ms / 1000);
+  const { verb, change, code, ms, delegates, requests } = call;
+  if (!change) {
+    metrics.add(calls, [verb, String(code)]);
+    metrics.observe(callSeconds, [verb], ms / 1000);
+  }
   for (const one of delegates) {
     metrics.observe(delegateSeconds, [one.plugin, one.verb], one.ms / 1000);
     if (one.code !== 0)

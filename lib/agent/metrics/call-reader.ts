@@ -117,6 +117,8 @@ const verb = v.picklist(["ADD", "DEL", "CHECK", "GC", "STATUS"]);
 
 const schema = object({
   verb,
+  /** Of a running pod's networks: no call of the runtime. */
+  change: v.optional(v.boolean(), false),
   pod: v.optional(v.string()),
   ms: milliseconds,
   code,

@@ -51,12 +51,15 @@ export const events: Part = {
   },
 };
 
-/** The event of a failed ADD of a pod that asks for more than the default network. */
+/**
+ * The event of a failed ADD of a pod that asks for more than the default network. Who
+ * changes a running pod tells of it.
+ */
 function tellFailure(
-  { verb, code, pod: name = "", error = "" }: CallLine,
+  { verb, change, code, pod: name = "", error = "" }: CallLine,
   agent: Agent,
 ): void {
-  if (verb !== "ADD" || code === 0) return;
+  if (verb !== "ADD" || change || code === 0) return;
   const slash = name.indexOf("/");
   const pod = agent.pods().get(name.slice(slash + 1), name.slice(0, slash));
   if (!pod || !asksForNetworks(pod, agent.context.config)) return;

@@ -18,6 +18,7 @@ import { recordDirectory } from "../../state/record-directory.ts";
 import { type AttachmentRecord, isSameAdd } from "../../state/record.ts";
 import { Records } from "../../state/records.ts";
 import type { DueStatus, StoredResults } from "../../state/stored-results.ts";
+import { openCallsLog } from "../calls-log.ts";
 import { type Context, createContext } from "../context.ts";
 import { searchPath } from "../delegates.ts";
 import type { PresentAttachments } from "../rollback.ts";
@@ -65,15 +66,33 @@ export async function withRunningPod<T>(
     const why = whyLeftAlone(node, record, stored);
     if (why !== undefined) throw new LeftAlone(subject, why);
     requireVisible(record);
-    const context = contextOfAdd(node, record, command);
-    const run = (one: Context) => work({ context: one, record, stored, lock });
-    // The agent checks each minute.
-    const level = command === "CHECK" ? "debug" : "info";
-    if (!logs(context.config.logLevel, level)) return run(context);
-    const { logOutcome } = await import("../outcome-log.ts");
-    return logOutcome(context, run);
+    const run = (context: Context) => work({ context, record, stored, lock });
+    return logged(contextOfAdd(node, record, command), run);
   };
   return withContainerLock(node, found.containerId, deadline, change);
+}
+
+/** As a call of the runtime is, in the log and for the agent's metrics. The agent checks each minute. */
+async function logged<T>(
+  context: Context,
+  run: (context: Context) => Promise<T>,
+): Promise<T> {
+  const { request, config, dependencies } = context;
+  const isCheck = request.command === "CHECK";
+  const callsLog = isCheck
+    ? undefined
+    : openCallsLog(request, request.config, dependencies, true);
+  const observed = callsLog ? { ...context, callsLog } : context;
+  try {
+    const result = logs(config.logLevel, isCheck ? "debug" : "info")
+      ? await (await import("../outcome-log.ts")).logOutcome(observed, run)
+      : await run(observed);
+    callsLog?.ended();
+    return result;
+  } catch (error) {
+    callsLog?.ended(error);
+    throw error;
+  }
 }
 
 /** Throws LeftAlone without a record. */
