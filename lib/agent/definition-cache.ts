@@ -19,6 +19,7 @@ import {
   textOfDefinition,
 } from "../state/cached-definition.ts";
 import { ageOf, definitionsSynced } from "../state/synced.ts";
+import { namespacedName } from "./kinds.ts";
 import type { Part } from "./part.ts";
 import { keepSynced } from "./keep-synced.ts";
 
@@ -43,7 +44,7 @@ export const definitionCache: Part = {
         if (change === "delete") removeFile(path);
         else replaceFile(path, textOfDefinition(definition));
         agent.log("debug", "definition in the cache", {
-          definition: `${namespace}/${name}`,
+          definition: namespacedName(definition.metadata),
           change,
         });
       } catch (error) {

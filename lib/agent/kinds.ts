@@ -72,6 +72,17 @@ function keepKeys(
   return kept;
 }
 
+/** `namespace/name`, for messages; the name alone without a namespace. */
+export function namespacedName({
+  namespace,
+  name = "",
+}: {
+  namespace?: string | undefined;
+  name?: string | undefined;
+}): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
 function isName(value: unknown): boolean {
   return typeof value === "string" && isDnsName(value);
 }

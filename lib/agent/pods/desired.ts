@@ -5,7 +5,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { invalidConfig } from "../../cni/error.ts";
 import { isObject, own, ownText, parseJson } from "../../cni/json.ts";
-import { quote } from "../../linux/text.ts";
+import { cut, quote } from "../../linux/text.ts";
 import {
   type Annotations,
   type Element,
@@ -18,6 +18,7 @@ import { maxAttachments, parseNetworks } from "../../select/cni-annotation.ts";
 import { elementOf } from "../../select/definition.ts";
 import { distinctNames, nameInterfaces } from "../../select/interface-names.ts";
 import { parseElements } from "../../select/npwg-annotation.ts";
+import { namespacedName } from "../kinds.ts";
 
 /** An element that the annotations name. */
 export interface WantedElement {
@@ -36,6 +37,14 @@ export interface DesiredNetworks {
   replacement?: { network: string; namespace?: string };
   /** Whether an annotation names the pod's first network, other than the default one. */
   isNamed: boolean;
+}
+
+/** A network as messages name it. A name of `cni` has any length (selection.md §2). */
+export function networkOf({
+  namespace,
+  network,
+}: Pick<Element, "namespace" | "network">): string {
+  return cut(namespacedName({ namespace, name: network }), 128);
 }
 
 /** Whether the networks of a pod may be changed, as far as the API server knows. */

@@ -6,7 +6,6 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { readNetworks } from "../../attach/context.ts";
 import { CniError } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { cut } from "../../linux/text.ts";
 import { requestedNetwork, typedNames } from "../../select/addition.ts";
 import { findNetwork } from "../../select/node-networks.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
@@ -17,9 +16,11 @@ import {
   type WantedElement,
   desiredOf,
   isRunning,
+  networkOf,
 } from "./desired.ts";
 import { type Difference, type Step, differenceOf } from "./difference.ts";
 import { subjectOf } from "../report/event-writer.ts";
+import { namespacedName } from "../kinds.ts";
 import type { Agent } from "../part.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 import { type PodState, inputOf } from "./pod-state.ts";
@@ -122,9 +123,9 @@ export class PodSteps {
     state: PodState,
     ifname: string,
   ): DesiredNetworks | undefined {
-    const { annotations = {} } = pod.metadata ?? {};
+    const { annotations = {}, namespace = "" } = pod.metadata ?? {};
     try {
-      return desiredOf(annotations, namespaceOf(pod), ifname);
+      return desiredOf(annotations, namespace, ifname);
     } catch (error) {
       if (!(error instanceof CniError)) throw error;
       this.#tell(pod, state, "InvalidNetworks", error.message);
@@ -161,7 +162,7 @@ export class PodSteps {
       interface: attach.ifname,
       ...target,
     } as const;
-    return this.#change(pod, request, networkOf(attach.wanted));
+    return this.#change(pod, request, networkOf(attach.wanted.element));
   }
 
   /** Executes the installed genie; an event tells of a failure. */
@@ -215,7 +216,7 @@ export class PodSteps {
     wanted: WantedElement,
     ifname: string,
   ): void {
-    const message = `network ${networkOf(wanted)} of ${ifname} is not on this node any more: the attachment stays as it is`;
+    const message = `network ${networkOf(wanted.element)} of ${ifname} is not on this node any more: the attachment stays as it is`;
     this.#tell(pod, state, "NetworkNotFound", message);
   }
 
@@ -230,7 +231,8 @@ export class PodSteps {
    * one may have taken long. Its event made the pod due again.
    */
   #isAsCompared(pod: V1Pod, indexed: IndexedRecord): boolean {
-    const now = this.#agent.pods().get(nameOf(pod), namespaceOf(pod));
+    const { name = "", namespace } = pod.metadata ?? {};
+    const now = this.#agent.pods().get(name, namespace);
     return (
       now !== undefined &&
       now.metadata?.uid === pod.metadata?.uid &&
@@ -257,7 +259,7 @@ export class PodSteps {
     message: string,
     fields: Record<string, unknown>,
   ): void {
-    const name = `${namespaceOf(pod)}/${nameOf(pod)}`;
+    const name = namespacedName(pod.metadata ?? {});
     this.#agent.log(level, message, { part: "attach", pod: name, ...fields });
   }
 }
@@ -272,21 +274,4 @@ function keyOf({ detach, attach }: Step): string {
     attach?.ifname,
     attach?.wanted.element,
   ]);
-}
-
-/** For messages: a name of `cni` has any length (selection.md §2). */
-function networkOf({ element }: WantedElement): string {
-  const { namespace, network } = element;
-  return cut(
-    namespace === undefined ? network : `${namespace}/${network}`,
-    128,
-  );
-}
-
-function nameOf({ metadata }: V1Pod): string {
-  return metadata?.name ?? "";
-}
-
-function namespaceOf({ metadata }: V1Pod): string {
-  return metadata?.namespace ?? "";
 }

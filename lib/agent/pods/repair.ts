@@ -7,6 +7,7 @@ import { monotonicMs } from "../../linux/deadline.ts";
 import { requestChange } from "./change-request.ts";
 import { Retries } from "./retries.ts";
 import { podSubject } from "../report/event-writer.ts";
+import { namespacedName } from "../kinds.ts";
 import type { Agent, Part } from "../part.ts";
 import { pause } from "../timing.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
@@ -167,7 +168,7 @@ class Repair {
     reason: string,
     why: string,
   ): void {
-    const name = pod && `${pod.namespace}/${pod.name}`;
+    const name = pod && namespacedName(pod);
     const fields = { part: "repair", pod: name, network, ifname, reason };
     const message = `${ifname} (${network})${why === "" ? "" : `: ${why}`}`;
     this.#agent.log(level, message, fields);

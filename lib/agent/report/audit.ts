@@ -21,8 +21,10 @@ import {
   desiredOf,
   isLogical,
   isRunning,
+  networkOf,
 } from "../pods/desired.ts";
 import { differenceOf } from "../pods/difference.ts";
+import { namespacedName } from "../kinds.ts";
 import { RecordIndex } from "../record-index.ts";
 
 /** The kinds of findings, and what they mean. */
@@ -92,9 +94,10 @@ export async function auditPods(
     else if (missing.length > 0)
       found.push(findingOf(pod, "network-missing", missing));
   }
-  const key = ({ namespace, name }: Finding) => `${namespace}/${name}`;
   return {
-    findings: found.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)),
+    findings: found.toSorted((a, b) =>
+      namespacedName(a) < namespacedName(b) ? -1 : 1,
+    ),
     pods: running.length,
     unreadable,
   };
@@ -130,9 +133,8 @@ function wantedOf({ metadata }: V1Pod): Asked {
 function namesOf(wanted: Asked): string[] {
   if (typeof wanted === "string") return [];
   const { replacement, elements } = wanted;
-  const { namespace, network } = replacement ?? {};
-  const primary = namespace ? `${namespace}/${network}` : network;
-  return [...(primary ? [primary] : []), ...elements.map(shown)];
+  const primary = replacement ? [networkOf(replacement)] : [];
+  return [...primary, ...elements.map(shown)];
 }
 
 /** An element has any length (selection.md §2). */

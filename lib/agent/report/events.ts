@@ -11,6 +11,7 @@ import type { AttachmentRecord } from "../../state/record.ts";
 import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
 import type { CallLine } from "../metrics/call-reader.ts";
 import { EventWriter, podSubject, subjectOf } from "./event-writer.ts";
+import { namespacedName } from "../kinds.ts";
 import type { Agent, Part } from "../part.ts";
 import { aborted, pause, repeat, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
@@ -179,6 +180,5 @@ function tell(finding: Finding, agent: Agent): void {
   const missing = networks.length > 0 ? `: ${networks.join(", ")}` : "";
   const message = `${findings[kind]}${missing}`;
   agent.event(podSubject(finding), "Warning", reasons[kind], message);
-  const { namespace, name } = finding;
-  agent.log("warn", message, { pod: `${namespace}/${name}` });
+  agent.log("warn", message, { pod: namespacedName(finding) });
 }

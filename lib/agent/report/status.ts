@@ -14,6 +14,7 @@ import type { AttachmentRecord, PodReference } from "../../state/record.ts";
 import type { DueStatus } from "../../state/stored-results.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { keepSynced } from "../keep-synced.ts";
+import { namespacedName } from "../kinds.ts";
 import type { Agent, Part } from "../part.ts";
 import { backoff, pause, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
@@ -233,5 +234,5 @@ class Queue {
 }
 
 function subjectOf({ pod }: Entry): { pod: string } {
-  return { pod: `${pod.namespace}/${pod.name}` };
+  return { pod: namespacedName(pod) };
 }
