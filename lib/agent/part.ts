@@ -24,6 +24,9 @@ export interface Part {
   synced?(agent: Agent): boolean;
 }
 
+/** The path of a node's file for this process, which may be in a container. */
+export type Place = (path: string) => string;
+
 export interface Agent {
   /** Name of this node in the API; "" if nobody knows it. */
   readonly node: string;
@@ -34,12 +37,11 @@ export interface Agent {
   readonly context: Context;
   /** Whether the networks of the node are ready, as its plugins see it. */
   nodeState(): Promise<NodeState>;
-  /** The path of a node's file for this process. */
-  place(path: string): string;
+  readonly place: Place;
   /** Whether all parts are in sync, for /readyz. */
   synced(): boolean;
   /** Throws 7 without a usable server. */
-  api(): Promise<Api>;
+  readonly api: () => Promise<Api>;
   /** The pods of this node. Shared: the first call starts the watch. */
   pods(): Informer<V1Pod>;
   definitions(): Informer<NetworkAttachmentDefinition>;
@@ -50,7 +52,7 @@ export interface Agent {
     args: readonly string[],
     options?: { stdin?: string },
   ): Promise<GenieResult>;
-  log(level: Level, message: string, fields?: Fields): void;
+  readonly log: (level: Level, message: string, fields?: Fields) => void;
   /** Whether the part of due statuses is at work, so that ADD may leave a status to it. */
   writesStatuses?: boolean;
   /** Where events go; the part `--events` sets it. */

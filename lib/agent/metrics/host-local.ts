@@ -6,6 +6,7 @@ import type { NetworkConfigList } from "../../cni/conflist.ts";
 import { own, ownText } from "../../cni/json.ts";
 import { type Ip, parseCidr, parseIp } from "../../linux/address.ts";
 import { listIfAny } from "../../linux/files.ts";
+import type { Place } from "../part.ts";
 
 /** Inclusive. */
 interface Range {
@@ -25,12 +26,12 @@ interface Reserved {
 
 /**
  * Of the network's first plugin with host-local; an attachment takes one address of each
- * set of ranges, so the set with the fewest counts. undefined without known ranges. `place`
- * is the path of a node's directory for this process. Throws SystemError.
+ * set of ranges, so the set with the fewest counts. undefined without known ranges.
+ * Throws SystemError.
  */
 export function freeAddresses(
   { name, plugins }: NetworkConfigList,
-  place: (path: string) => string,
+  place: Place,
 ): number | undefined {
   const ipam = plugins
     .map((plugin) => own(plugin, "ipam"))

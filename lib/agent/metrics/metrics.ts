@@ -1,6 +1,6 @@
 /** The text of all metrics, for those who serve, write or print it. */
 import type { Context } from "../../attach/context.ts";
-import type { Agent } from "../part.ts";
+import type { Agent, Place } from "../part.ts";
 import type { CallCounters } from "./call-counters.ts";
 import { callFamilies } from "./call-metrics.ts";
 import {
@@ -18,11 +18,11 @@ export const families: readonly Family[] = [
   auditFindings,
 ];
 
-/** All metrics in Prometheus' text format. `place`: the path of a node's file for this process. */
+/** All metrics in Prometheus' text format. */
 export async function metricsText(
   context: Context,
   counters: CallCounters,
-  place: (path: string) => string,
+  place: Place,
 ): Promise<string> {
   counters.update();
   const metrics = await nodeMetrics(context, place);
@@ -31,8 +31,7 @@ export async function metricsText(
 
 /** All metrics, with the audit of the agent's pods once it knows them. */
 export async function agentMetricsText(agent: Agent): Promise<string> {
-  const { context } = agent;
-  const place = (path: string) => agent.place(path);
+  const { context, place } = agent;
   const text = await metricsText(context, agent.calls(), place);
   const pods = agent.pods();
   if (!pods.hasStarted) return text;

@@ -12,6 +12,7 @@ import {
 } from "../../state/record-directory.ts";
 import { executedIn } from "../../state/record.ts";
 import { auditPods, findings } from "../report/audit.ts";
+import type { Place } from "../part.ts";
 import { freeAddresses } from "./host-local.ts";
 import { type Family, Metrics } from "./prometheus.ts";
 
@@ -54,7 +55,7 @@ export async function auditMetrics(
   metrics: Metrics,
   pods: readonly V1Pod[],
   context: Context,
-  place: (path: string) => string,
+  place: Place,
 ): Promise<void> {
   for (const kind of Object.keys(findings))
     metrics.set(auditFindings, [kind], 0);
@@ -63,10 +64,9 @@ export async function auditMetrics(
     metrics.add(auditFindings, [finding]);
 }
 
-/** `place`: the path of a node's file for this process. */
 export async function nodeMetrics(
   context: Context,
-  place: (path: string) => string,
+  place: Place,
 ): Promise<Metrics> {
   const { dependencies } = context;
   const metrics = new Metrics();
@@ -104,7 +104,7 @@ export async function nodeMetrics(
 /** `dataDir` may be any text, also of a definition: one network must not cost the others. */
 function freeIfKnown(
   list: NetworkConfigList,
-  place: (path: string) => string,
+  place: Place,
 ): number | undefined {
   try {
     return freeAddresses(list, place);

@@ -25,6 +25,7 @@ import {
 } from "../pods/desired.ts";
 import { differenceOf } from "../pods/difference.ts";
 import { namespacedName } from "../kinds.ts";
+import type { Place } from "../part.ts";
 import { RecordIndex } from "../record-index.ts";
 
 /** The kinds of findings, and what they mean. */
@@ -59,11 +60,11 @@ export interface Audit {
   unreadable: string[];
 }
 
-/** `place`: the path of a node's file for this process. Sorted by pod. Throws 5 for the directory of records. */
+/** Sorted by pod. Throws 5 for the directory of records. */
 export async function auditPods(
   pods: readonly V1Pod[],
   context: Context,
-  place: (path: string) => string,
+  place: Place,
 ): Promise<Audit> {
   const records = recordDirectory(context);
   const unreadable: string[] = [];
@@ -161,7 +162,7 @@ function missingNetworks(
 /** A namespace that is not seen is gone only where the runtime's namespaces can be seen. */
 function isOtherNamespace(
   { netns, netnsId, mountNamespace: recorded }: AttachmentRecord,
-  place: (path: string) => string,
+  place: Place,
 ): boolean {
   if (netns === "" || netnsId === undefined) return false;
   const id = namespaceId(place(netns));

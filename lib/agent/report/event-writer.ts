@@ -9,7 +9,7 @@ import type {
   V1Pod,
 } from "@kubernetes/client-node";
 import { statusText } from "../../kube/api-error.ts";
-import type { Api, ApiChange } from "../../kube/typed-api.ts";
+import type { ApiChange } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut, escapeControls } from "../../linux/text.ts";
 import type { Agent, AgentEvent } from "../part.ts";
@@ -38,10 +38,7 @@ interface Known {
   triedMs: number | undefined;
 }
 
-interface EventWriterDependencies {
-  node: string;
-  api(): Promise<Api>;
-  log: Agent["log"];
+interface EventWriterDependencies extends Pick<Agent, "node" | "api" | "log"> {
   now(): Date;
 }
 

@@ -23,12 +23,9 @@ export const events: Part = {
   name: "events",
   synced: (agent) => agent.pods().state() === "current",
   async run(agent, signal) {
-    const writer = new EventWriter({
-      node: agent.node,
-      api: () => agent.api(),
-      log: (...line) => agent.log(...line),
-      now: agent.context.dependencies.now,
-    });
+    const { node, api, log } = agent;
+    const { now } = agent.context.dependencies;
+    const writer = new EventWriter({ node, api, log, now });
     agent.eventSink = (event) => writer.take(event);
     const calls = agent.calls();
     let unsubscribe = () => {};
@@ -156,12 +153,11 @@ const reasons = {
 
 /** A finding is told once, when two rounds in a row have it: the API server may be behind. */
 async function auditAgain(agent: Agent, signal: AbortSignal): Promise<void> {
-  const place = (path: string) => agent.place(path);
   let before = new Map<string, "new" | "told">();
   await Promise.race([agent.pods().started, aborted(signal)]);
   while (!signal.aborted) {
     const pods = agent.pods().list();
-    const audit = await auditPods(pods, agent.context, place);
+    const audit = await auditPods(pods, agent.context, agent.place);
     const now = new Map<string, "new" | "told">();
     for (const finding of audit.findings) {
       const key = JSON.stringify(finding);
