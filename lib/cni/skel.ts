@@ -36,7 +36,7 @@ import {
   isSupported,
   latestVersion,
   supportedVersions,
-  versionAnswer,
+  versionResponse,
 } from "./version.ts";
 
 /** The outside world of a plugin. */
@@ -120,7 +120,7 @@ export interface Plugin {
 export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
   const known: Known = { version: latestVersion, config: {} };
   let request: Request | undefined;
-  let answer: string;
+  let response: string;
   let exitCode = 0;
   try {
     if (!io.env["CNI_COMMAND"]) {
@@ -131,22 +131,22 @@ export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
     if (request) {
       const { method } = verbs[request.command];
       const result = await plugin[method](request);
-      answer = result
+      response = result
         ? `${JSON.stringify(convertResult(result, request.cniVersion))}\n`
         : "";
-    } else answer = versionAnswer;
+    } else response = versionResponse;
   } catch (thrown) {
     const error = CniError.from(thrown);
-    answer = `${JSON.stringify(error.toObject(known.version))}\n`;
+    response = `${JSON.stringify(error.toObject(known.version))}\n`;
     if (!request) plugin.refused?.(error, known.config);
     exitCode = 1;
   }
   try {
-    if (answer !== "") io.stdout(answer);
+    if (response !== "") io.stdout(response);
     return exitCode;
   } catch (cause) {
     // An error is short; a result would be useless on stderr.
-    const unprinted = exitCode === 0 ? "" : answer;
+    const unprinted = exitCode === 0 ? "" : response;
     io.stderr(`failed to write to stdout: ${messageOf(cause)}\n${unprinted}`);
     return 1;
   }

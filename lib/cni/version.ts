@@ -20,7 +20,7 @@ export type CniVersion = (typeof supportedVersions)[number];
 export const latestVersion = "1.1.0" satisfies CniVersion;
 
 /** The whole response to VERSION; it does not depend on stdin (P-VN-0). */
-export const versionAnswer = `${JSON.stringify({ cniVersion: latestVersion, supportedVersions })}\n`;
+export const versionResponse = `${JSON.stringify({ cniVersion: latestVersion, supportedVersions })}\n`;
 
 /** Exact string equality with a supported version: `1.1` and `v1.0.0` are not (P-VER-1). */
 export function isSupported(version: string): version is CniVersion {

@@ -4,14 +4,8 @@
  * of rtnetlink; `routes`, which decodes and changes routes, is loaded for the others.
  */
 import { errnoOf, step } from "./errno.ts";
-import {
-  type IsWanted,
-  NetlinkSocket,
-  findAttribute,
-  openChannel,
-  textOf,
-  viewOf,
-} from "./netlink.ts";
+import { type IsWanted, findAttribute, textOf, viewOf } from "./netlink.ts";
+import { NetlinkSocket, openChannel } from "./netlink-socket.ts";
 
 /** One network namespace. Every list throws StepError. */
 export class PodNetwork implements Disposable {

@@ -118,13 +118,13 @@ export class Rtnetlink extends PodNetwork {
    */
   numberOf(fd: number): number | undefined {
     const which = encodeAttributes([{ type: NETNSA_FD, data: u32(fd) }]);
-    const answer = this.socket.order(
+    const response = this.socket.order(
       RTM_GETNSID,
       0,
       // struct rtgenmsg: u8 family, padded
       Uint8Array.of(0, 0, 0, 0, ...which),
     );
-    const id = answer && findAttribute(answer.subarray(4), NETNSA_NSID);
+    const id = response && findAttribute(response.subarray(4), NETNSA_NSID);
     const number = id ? viewOf(id).getInt32(0, true) : NETNSA_NSID_NOT_ASSIGNED;
     return number === NETNSA_NSID_NOT_ASSIGNED ? undefined : number;
   }

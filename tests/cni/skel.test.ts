@@ -7,7 +7,7 @@ import {
   type Request,
   runPlugin,
 } from "../../lib/cni/skel.ts";
-import { versionAnswer } from "../../lib/cni/version.ts";
+import { versionResponse } from "../../lib/cni/version.ts";
 
 const env = {
   CNI_COMMAND: "ADD",
@@ -139,7 +139,7 @@ describe("runPlugin, answer", () => {
       env: { CNI_COMMAND: "VERSION" },
       readStdin,
     });
-    expect([exitCode, stdout]).toEqual([0, [versionAnswer]]);
+    expect([exitCode, stdout]).toEqual([0, [versionResponse]]);
   });
 });
 

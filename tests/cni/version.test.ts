@@ -6,12 +6,12 @@ import {
   latestVersion,
   parseVersion,
   supportedVersions,
-  versionAnswer,
+  versionResponse,
 } from "../../lib/cni/version.ts";
 import { cniError } from "../support/cni-error.ts";
 
-test("versionAnswer is one line with every version, the latest as ours (P-VN-0)", () => {
-  expect(versionAnswer).toBe(
+test("versionResponse is one line with every version, the latest as ours (P-VN-0)", () => {
+  expect(versionResponse).toBe(
     '{"cniVersion":"1.1.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}\n',
   );
 });

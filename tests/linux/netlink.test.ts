@@ -17,11 +17,11 @@ import {
   type Message,
   NLMSG_DONE,
   NLMSG_ERROR,
-  NetlinkSocket,
   numberIn,
   textOf,
   u32,
 } from "../../lib/linux/netlink.ts";
+import { NetlinkSocket } from "../../lib/linux/netlink-socket.ts";
 
 const hex = (text: string) => Uint8Array.fromHex(text.replaceAll(" ", ""));
 
@@ -254,7 +254,7 @@ describe("order", () => {
   test("no answer, an error that says so", () => {
     const { socket } = scripted([]);
     expect(() => socket.order(route, 0, u32(1))).toThrow(
-      new SystemError("ETIMEDOUT", "no answer within 2000 ms"),
+      new SystemError("ETIMEDOUT", "no response within 2000 ms"),
     );
   });
 });

@@ -9,7 +9,8 @@ import { CniError, Code } from "../../lib/cni/error.ts";
 import { StepError, SystemError } from "../../lib/linux/errno.ts";
 import { read, write } from "../../lib/linux/file-calls.ts";
 import { SYS, call, checked } from "../../lib/linux/libc.ts";
-import { decodeMessages, routeSocket } from "../../lib/linux/netlink.ts";
+import { decodeMessages } from "../../lib/linux/netlink.ts";
+import { routeSocket } from "../../lib/linux/netlink-socket.ts";
 import {
   deletableNetns,
   isNamespace,

@@ -6,7 +6,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { versionAnswer } from "../../lib/cni/version.ts";
+import { versionResponse } from "../../lib/cni/version.ts";
 import { genieBinary } from "../support/build.ts";
 import { onlyValue, run } from "../support/runtime.ts";
 import { NoopNode } from "../../scripts/noop-node.ts";
@@ -45,7 +45,11 @@ describe("the executable, standard streams", () => {
     const answer = await shell(`exec "$0" ${redirection}`, {
       CNI_COMMAND: "VERSION",
     });
-    expect(answer).toEqual({ exitCode: 0, stdout: versionAnswer, stderr: "" });
+    expect(answer).toEqual({
+      exitCode: 0,
+      stdout: versionResponse,
+      stderr: "",
+    });
   });
 
   test("VERSION, stdin that never ends: does not wait for it", async () => {
@@ -54,7 +58,7 @@ describe("the executable, standard streams", () => {
       env: { CNI_COMMAND: "VERSION" },
       stdin: "pipe",
     });
-    expect(await child.stdout.text()).toBe(versionAnswer);
+    expect(await child.stdout.text()).toBe(versionResponse);
     await child.stdin.end();
   });
 
