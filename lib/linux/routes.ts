@@ -2,4 +2,5 @@
 export * from "./route-change.ts";
 export * from "./route-plan.ts";
 export { Rtnetlink, type Snapshot, snapshotOf } from "./rtnetlink.ts";
-export { type Route, decodeRoutes } from "./route.ts";
+export type { Route } from "./route.ts";
+export { decodeRoutes } from "./route-message.ts";

@@ -20,16 +20,14 @@ import {
   rtmsgLength,
 } from "./pod-network.ts";
 import type { Traffic } from "./traffic.ts";
+import type { ListedRule, Route, Rule } from "./route.ts";
 import {
-  type ListedRule,
-  type Route,
-  type Rule,
   decodeRoutes,
   decodeRule,
   encodeRoute,
   encodeRule,
   familyOf,
-} from "./route.ts";
+} from "./route-message.ts";
 
 /** An address of an interface. */
 export interface Address {

@@ -9,7 +9,7 @@ import {
   hasAll,
   isContested,
 } from "../../lib/linux/pod-network.ts";
-import { decodeRoutes } from "../../lib/linux/route.ts";
+import { decodeRoutes } from "../../lib/linux/route-message.ts";
 import { Rtnetlink } from "../../lib/linux/rtnetlink.ts";
 import { startPod } from "./pod.ts";
 

@@ -11,11 +11,7 @@ import {
   u32,
 } from "../../lib/linux/netlink.ts";
 import {
-  decodeRoutes,
-  decodeRule,
   describeRoute,
-  encodeRoute,
-  encodeRule,
   isDefault,
   isLinkScope,
   isOver,
@@ -23,6 +19,12 @@ import {
   routeVia,
   withNexthops,
 } from "../../lib/linux/route.ts";
+import {
+  decodeRoutes,
+  decodeRule,
+  encodeRoute,
+  encodeRule,
+} from "../../lib/linux/route-message.ts";
 
 const gateway4 = Uint8Array.of(10, 1, 0, 1);
 const other4 = Uint8Array.of(10, 1, 0, 2);
