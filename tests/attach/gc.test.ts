@@ -439,6 +439,49 @@ test.each<[config: object, problem: string]>([
   expect(() => new ValidAttachments(config)).toThrow(invalidConfig(problem));
 });
 
+const c1 = [{ containerID: "c1", ifname: "eth0" }];
+const c2 = [{ containerID: "c2", ifname: "eth0" }];
+test.each<[valid: unknown, attachments: unknown, expected: string | undefined]>(
+  [
+    [c1, undefined, "c1"],
+    [undefined, c1, "c1"],
+    [c1, c2, "c1"],
+    [c1, null, "c1"],
+    [c1, [], "c1"],
+    [null, c1, "c1"],
+    [[], c1, "c1"],
+    [null, null, undefined],
+    [[], undefined, undefined],
+    [undefined, null, undefined],
+  ],
+)(
+  "ValidAttachments, lists %j and %j: %p is valid",
+  (valid, other, expected) => {
+    const attachments = new ValidAttachments({
+      ...(valid !== undefined && { "cni.dev/valid-attachments": valid }),
+      ...(other !== undefined && { "cni.dev/attachments": other }),
+    });
+    const pairs = [...c1, ...c2].filter(({ containerID, ifname }) =>
+      attachments.has({ containerId: containerID, ifname }),
+    );
+    expect(pairs.map(({ containerID }) => containerID)).toEqual(
+      expected === undefined ? [] : [expected],
+    );
+  },
+);
+
+test("ValidAttachments, null beside a list that is damaged: refused", () => {
+  const config = {
+    "cni.dev/valid-attachments": null,
+    "cni.dev/attachments": "all",
+  };
+  expect(() => new ValidAttachments(config)).toThrow(
+    invalidConfig(
+      'invalid configuration: cni.dev/attachments: expected an array, got "all"',
+    ),
+  );
+});
+
 describe("gc, networks", () => {
   test("with records of two genie networks, is asked by neither", async () => {
     using node = new GcNode();
