@@ -9,6 +9,17 @@ describe("audit", () => {
     ["null", "no pod and no list of pods is in it"],
     ['{"kind":"Node"}', "no pod and no list of pods is in it"],
     ["{}", "not a pod: metadata: expected an object, got nothing"],
+    [
+      '{"kind":"PodList","items":{"metadata":{"name":"a"}}}',
+      "items: expected an array, got an object",
+    ],
+    ['{"items":"a"}', "items: expected an array, got a string"],
+    ['{"items":[1]}', "items.0: expected an object, got the number 1"],
+    ['{"kind":"NodeList","items":[{}]}', "no pod and no list of pods is in it"],
+    [
+      '{"kind":"List","items":[{"kind":"Node"}]}',
+      "no pod and no list of pods is in it",
+    ],
   ])("%j in place of pods, is not all in order", async (text, problem) => {
     using node = new NodeDirectory();
     const file = node.write("pods.json", text);
@@ -19,15 +30,19 @@ describe("audit", () => {
     });
   });
 
-  test("a list without pods, nothing is found", async () => {
-    using node = new NodeDirectory();
-    const file = node.write("pods.json", '{"kind":"PodList","items":[]}');
-    expect(await node.type("audit", ["-f", file])).toEqual({
-      exitCode: 0,
-      stdout: "0 pods, nothing found\n",
-      stderr: "",
-    });
-  });
+  test.each(["[]", "null"])(
+    "a list without pods, %s, nothing is found",
+    async (items) => {
+      using node = new NodeDirectory();
+      const text = `{"kind":"PodList","items":${items}}`;
+      const file = node.write("pods.json", text);
+      expect(await node.type("audit", ["-f", file])).toEqual({
+        exitCode: 0,
+        stdout: "0 pods, nothing found\n",
+        stderr: "",
+      });
+    },
+  );
 
   test("a manifest without namespace, is one of default", async () => {
     using node = new NodeDirectory();

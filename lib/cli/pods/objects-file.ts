@@ -1,6 +1,6 @@
 /** The objects of a file as `kubectl apply -f` takes it: YAML or JSON, one or several. */
 import { readFileSync } from "node:fs";
-import { isObject, own, parseJson } from "../../cni/json.ts";
+import { isObject, mismatch, own, ownText, parseJson } from "../../cni/json.ts";
 import { SystemError, errnoOf, messageOf } from "../../linux/errno.ts";
 
 /**
@@ -23,7 +23,10 @@ export async function fromFile<T>(
   }
 }
 
-/** Every object of a YAML or JSON text. Throws Error with the position of a fault. */
+/**
+ * Every object of a YAML or JSON text. Throws Error with the position of a fault, and for a
+ * list whose `items` are none.
+ */
 export function objectsOf(text: string): object[] {
   let value: unknown;
   try {
@@ -36,8 +39,26 @@ export function objectsOf(text: string): object[] {
   // Several documents are a list; a List has its objects in `items`.
   return [value].flat().flatMap((document: unknown): object[] => {
     const items = own(document, "items");
-    const objects: unknown[] = Array.isArray(items) ? items : [document];
-    return objects.filter((object) => isObject(object));
+    const kind =
+      ownText(document, "kind") ?? (items === undefined ? undefined : "List");
+    if (Array.isArray(items) || kind?.endsWith("List"))
+      return itemsOf(items, kind?.replace(/List$/, ""));
+    return isObject(document) ? [document] : [];
+  });
+}
+
+/**
+ * `null` is an empty list of a program in Go. `kind`: that of the items of a `PodList`,
+ * which have none of their own.
+ */
+function itemsOf(items: unknown, kind: string | undefined): object[] {
+  if (items === null || items === undefined) return [];
+  if (!Array.isArray(items))
+    throw new Error(`items: ${mismatch("an array", items)}`);
+  return items.map((item: unknown, i) => {
+    if (!isObject(item))
+      throw new Error(`items.${i}: ${mismatch("an object", item)}`);
+    return kind && item["kind"] === undefined ? { ...item, kind } : item;
   });
 }
 

@@ -24,11 +24,10 @@ export async function listPods(
 /** Throws Error for a file that is no list of pods. An empty one is a command that failed in a pipe. */
 export function podsInFile(file: string, node: string): Promise<V1Pod[]> {
   return fromFile(file, (text) => {
-    // The items of a PodList have no kind.
-    const pods = objectsOf(text).filter(
-      (one) => (own(one, "kind") ?? "Pod") === "Pod",
-    );
-    if (pods.length === 0 && !/\bitems\b/.test(text))
+    const objects = objectsOf(text);
+    const pods = objects.filter((one) => (own(one, "kind") ?? "Pod") === "Pod");
+    const isEmptyList = objects.length === 0 && /\bitems\b/.test(text);
+    if (pods.length === 0 && !isEmptyList)
       throw new Error("no pod and no list of pods is in it");
     return podsOfNode(
       pods.map((one) => podOf(one)),

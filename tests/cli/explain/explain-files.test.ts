@@ -176,6 +176,30 @@ metadata: { name: web, namespace: batch }
 spec: { template: { spec: { hostNetwork: true, containers: [] } } }
 `;
 
+describe("explain -f, a list of the API server", () => {
+  test("its items have the kind of the list", async () => {
+    using node = await NodeDirectory.installed();
+    const { kind: _, ...item } = workload("", { spec: { template } });
+    const list = { kind: "DeploymentList", items: [item] };
+    const file = node.write("a.json", JSON.stringify(list));
+    expect(await headsOf(node, file)).toEqual([
+      "a pod of deployment shop/web gets 1 network on this node:",
+      "eth0 (primary): weave (CNI name weave-net)",
+    ]);
+  });
+
+  test("items that are no array are an error", async () => {
+    using node = await NodeDirectory.installed();
+    const list = { kind: "PodList", items: annotated("weave") };
+    const file = node.write("a.json", JSON.stringify(list));
+    expect(await node.type("explain", ["-f", file])).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `genie explain: ${file}: items: expected an array, got an object\n`,
+    });
+  });
+});
+
 describe("explain -f without POD", () => {
   test("every pod and workload of the file, other objects are passed over", async () => {
     using node = await NodeDirectory.installed();
