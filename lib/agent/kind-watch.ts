@@ -6,8 +6,13 @@ import { type JsonObject, isObject, own, ownText } from "../cni/json.ts";
 import { type Api, jsonOf } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import type { Fields, Level } from "../state/log-level.ts";
+import {
+  linesOf,
+  listAgain,
+  requireSuccess,
+  watchError,
+} from "./api-response.ts";
 import { backoff, pause } from "./timing.ts";
-import { ResponseError, linesOf, listAgain } from "./watch-response.ts";
 import { WatchedServer } from "./watch-state.ts";
 
 export interface Kind<T> {
@@ -183,11 +188,7 @@ export class KindWatch<T> {
     const server = await api();
     const any = AbortSignal.any([signal, limit]);
     const response = await server.send(`${path}?${search.toString()}`, any);
-    if (response.ok) return response;
-    await response.body?.cancel();
-    throw response.status === 410
-      ? listAgain
-      : new ResponseError(response.status);
+    return requireSuccess(response, watchError);
   }
 
   async #take(event: unknown, callback: Callback): Promise<void> {
@@ -196,9 +197,7 @@ export class KindWatch<T> {
     if (!isObject(object)) throw new Error("the response is no watch event");
     if (phase === "ERROR") {
       const code = own(object, "code");
-      throw code === 410
-        ? listAgain
-        : new ResponseError(typeof code === "number" ? code : 500);
+      throw watchError(typeof code === "number" ? code : 500);
     }
     const kept = phase === "BOOKMARK" ? undefined : this.#keep(object);
     // A bookmark, too, tells how far the watch has come.

@@ -2,7 +2,7 @@
 import { apiProblem } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import type { Fields, Level } from "../state/log-level.ts";
-import { isAway } from "./watch-response.ts";
+import { isAway } from "./api-response.ts";
 
 /**
  * "current": an event, a bookmark or a LIST within 90 s. "away": the API server cannot be

@@ -1,8 +1,8 @@
 /** The node's object in the API: its taints and labels, read and patched. */
 import type { V1Taint } from "@kubernetes/client-node";
 import { isObject, own } from "../../cni/json.ts";
-import { statusText } from "../../kube/api-error.ts";
 import { type ApiChange, jsonOf } from "../../kube/typed-api.ts";
+import { ResponseError, requireSuccess } from "../api-response.ts";
 import type { Agent } from "../part.ts";
 
 interface NodeObject {
@@ -41,10 +41,9 @@ async function send(agent: Agent, change?: ApiChange): Promise<Response> {
   const api = await agent.api();
   const path = `/api/v1/nodes/${encodeURIComponent(node)}`;
   const response = await api.send(path, AbortSignal.timeout(limitMs), change);
-  if (response.ok) return response;
-  await response.body?.cancel();
-  const verb = change ? "patch" : "get";
-  throw new Error(
-    `failed to ${verb} node "${node}": ${statusText(response.status)}`,
+  const action = `${change ? "patch" : "get"} node "${node}"`;
+  return requireSuccess(
+    response,
+    (status) => new ResponseError(status, action),
   );
 }

@@ -8,10 +8,10 @@ import type {
   V1ObjectReference,
   V1Pod,
 } from "@kubernetes/client-node";
-import { statusText } from "../../kube/api-error.ts";
 import type { ApiChange } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut, escapeControls } from "../../linux/text.ts";
+import { ResponseError } from "../api-response.ts";
 import type { Agent, AgentEvent } from "../part.ts";
 import { Budget } from "../timing.ts";
 
@@ -126,7 +126,7 @@ export class EventWriter {
       ? await this.#send("PATCH", `${path}/${name}`, counted)
       : 404;
     if (status === 404) status = await this.#send("POST", path, object);
-    if (status >= 300) throw new Error(statusText(status));
+    if (status >= 300) throw new ResponseError(status);
     known.written = count;
   }
 

@@ -1,11 +1,11 @@
 /** The requests for one pod's status: its version, and a PATCH that carries it. */
 import * as v from "valibot";
 import { map, object, parse } from "../../cni/schema.ts";
-import { statusText } from "../../kube/api-error.ts";
 import { isMeant } from "../../kube/objects.ts";
 import { type Api, jsonOf } from "../../kube/typed-api.ts";
 import type { PodReference } from "../../state/record.ts";
 import { podRequest } from "../../kube/client.ts";
+import { ResponseError, requireSuccess } from "../api-response.ts";
 
 function pathOf({ namespace, name }: PodReference): string {
   return podRequest(namespace, name, "get").path;
@@ -20,9 +20,8 @@ export async function readPodVersion(
   pod: PodReference,
   signal: AbortSignal,
 ): Promise<{ uid: string; resourceVersion: string }> {
-  const response = await api.send(pathOf(pod), signal);
+  const response = await requireSuccess(await api.send(pathOf(pod), signal));
   const body: unknown = await jsonOf(response).catch(() => undefined);
-  if (!response.ok) throw new Error(statusText(response.status));
   const fail = (problem: string) => new Error(`invalid response: ${problem}`);
   const { metadata } = parse(podSchema, body, fail);
   const { uid, resourceVersion, annotations } = metadata;
@@ -38,17 +37,28 @@ const podSchema = object({
   }),
 });
 
-/** The status of the response. */
+const patchOutcomes = new Map<number, "written" | "conflict" | "refused">([
+  [200, "written"],
+  [409, "conflict"],
+  [422, "refused"],
+]);
+
+/**
+ * "conflict": the pod has changed since its version was read. "refused": for good. Throws
+ * Error for any other response.
+ */
 export async function patchStatus(
   api: Api,
   pod: PodReference,
   patch: object,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<"written" | "conflict" | "refused"> {
   const path = `${pathOf(pod)}/status`;
   const change = { method: "PATCH", body: patch } as const;
   const response = await api.send(path, signal, change);
   // A response that breaks off says nothing; the patch may be sent again.
   await response.arrayBuffer();
-  return response.status;
+  const outcome = patchOutcomes.get(response.status);
+  if (outcome === undefined) throw new ResponseError(response.status);
+  return outcome;
 }

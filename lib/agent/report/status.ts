@@ -5,7 +5,6 @@
  * PATCH carries the version of the pod that was read before the file was looked at again,
  * so that it can never replace the status of a later ADD.
  */
-import { statusText } from "../../kube/api-error.ts";
 import { monotonicMs } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { removeFile } from "../../linux/files.ts";
@@ -202,23 +201,22 @@ class Queue {
       const { due } = entry;
       if (!due) return undefined;
       const { annotations } = due;
-      const status = await patchStatus(
+      const outcome = await patchStatus(
         api,
         entry.pod,
         { metadata: { ...metadata, annotations } },
         limit,
       );
       const subject = subjectOf(entry);
-      if (status === 200) {
+      if (outcome === "written") {
         this.#agent.log("info", "wrote the pod's network status", subject);
         return due.id;
       }
-      if (status === 422) {
+      if (outcome === "refused") {
         const message = "the API server refuses the network status";
         this.#agent.log("error", message, subject);
         return due.id;
       }
-      if (status !== 409) throw new Error(statusText(status));
     }
     throw new Error("the pod changes all the time");
   }

@@ -1,4 +1,4 @@
-/** The responses of a LIST and a WATCH: failures, and the lines of events. */
+/** Responses of the API server: which are a failure, and the lines of a watch. */
 import { passingText, statusText } from "../kube/api-error.ts";
 import { Unreachable, isTimeout } from "../kube/typed-api.ts";
 import { errnoOf } from "../linux/errno.ts";
@@ -7,16 +7,33 @@ import { errnoOf } from "../linux/errno.ts";
 export class ResponseError extends Error {
   readonly status: number;
 
-  constructor(status: number) {
-    super(statusText(status));
+  /** `action` is what failed: `get node "n1"`. */
+  constructor(status: number, action?: string) {
+    const text = statusText(status);
+    super(action === undefined ? text : `failed to ${action}: ${text}`);
     this.status = status;
   }
+}
+
+/** The response of a success. Throws the error of another one, whose body is not read. */
+export async function requireSuccess(
+  response: Response,
+  errorOf = (status: number): Error => new ResponseError(status),
+): Promise<Response> {
+  if (response.ok) return response;
+  await response.body?.cancel();
+  throw errorOf(response.status);
 }
 
 /** ListWatch lists again after an error with this code. */
 export const listAgain = Object.assign(new Error("the watch is too old"), {
   code: 410,
 });
+
+/** Of a LIST, a WATCH, and an event in it. */
+export function watchError(status: number): Error {
+  return status === 410 ? listAgain : new ResponseError(status);
+}
 
 /** Characters of one event: an object has at most 1.5 MiB. */
 const longestLine = 16 << 20;
