@@ -11,7 +11,8 @@ import { requireWritable } from "../linux/file-calls.ts";
 import { makeOwnDirectory } from "../linux/files.ts";
 import { quote } from "../linux/text.ts";
 import { displayName } from "../select/attachment.ts";
-import { type NodeNetwork, defaultNetworks } from "../select/node-networks.ts";
+import type { NodeNetwork } from "../select/node-networks.ts";
+import { defaultNetworks } from "../select/default-network.ts";
 import { withContainerLock } from "../state/lock.ts";
 import {
   type AttachmentRecord,

@@ -8,9 +8,9 @@ import { quote } from "../linux/text.ts";
 import { type Attachment, type Element, displayName } from "./attachment.ts";
 import {
   type DefinitionReference,
-  type SelectionContext,
   referencesIn,
-} from "./choice.ts";
+} from "./definition-references.ts";
+import type { SelectionContext } from "./selection-context.ts";
 import { parseNetworks } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import { elementOf } from "./definition.ts";
@@ -18,9 +18,9 @@ import { isDefaultName, namedNetwork } from "./named-network.ts";
 import {
   type Networks,
   type NodeNetwork,
-  defaultsOrNone,
   findNetwork,
 } from "./node-networks.ts";
+import { defaultsOrNone } from "./default-network.ts";
 
 export type Addition = { element: Element } & (
   | { node: NodeNetwork; definition?: undefined }

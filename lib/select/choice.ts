@@ -6,7 +6,6 @@
  */
 import { invalidConfig } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
-import type { Deadline } from "../linux/deadline.ts";
 import { plain, quote } from "../linux/text.ts";
 import {
   type Annotations,
@@ -15,58 +14,17 @@ import {
   networksAnnotation,
 } from "./attachment.ts";
 import { maxAttachments } from "./cni-annotation.ts";
-import type { GenieConfig } from "./config.ts";
 import { nameInterfaces } from "./interface-names.ts";
 import { cniNetworks } from "./named-network.ts";
-import {
-  type Networks,
-  type NodeNetwork,
-  defaultNetworks,
-  describeMatch,
-} from "./node-networks.ts";
-import {
-  type NetworkSelectionElement,
-  parseElements,
-} from "./npwg-annotation.ts";
+import { type NodeNetwork, describeMatch } from "./node-networks.ts";
+import { defaultNetworks } from "./default-network.ts";
 import { type NamedNetwork, requireServedOnce } from "./policy.ts";
 import { joined } from "./problem-list.ts";
-
-/** The inputs of a selection besides the annotations. */
-export interface SelectionContext {
-  config: GenieConfig;
-  networks: Networks;
-  /** CNI_IFNAME: the attachment of that name is the primary. */
-  ifname: string;
-  /** CNI_ARGS of the request. */
-  args: string;
-  /** The pod's namespace; undefined outside of Kubernetes. */
-  namespace?: string | undefined;
-  /** The networks of `multusConfDir`, read if a definition needs them; undefined without any. */
-  multusNetworks?: () => Networks | undefined;
-  /** See {@link GivenNetworks}. */
-  given?: readonly NodeNetwork[] | undefined;
-  /** Reports requests that have no effect. */
-  warn?: (message: string) => void;
-}
-
-/**
- * The networks of a pod with a blank `cni`: its logical networks, or an automatic choice
- * (selection.md §2, rules c and d).
- */
-export interface GivenNetworks {
-  networks: NodeNetwork[];
-  /** Whether the pod's status tells also a single one: the pod does not know it (selection.md §10). */
-  isReported: boolean;
-  /** Makes the automatic choice, which replaces `networks`. Called when everything else of the pod is known. */
-  decide?(deadline: Deadline): Promise<Decision>;
-}
-
-/** An automatic choice. Until `release` is called, no other pod of the node gets one. */
-interface Decision {
-  network: NodeNetwork;
-  /** Called when the record is written, or none will be. */
-  release: (() => void) | undefined;
-}
+import type { SelectionContext } from "./selection-context.ts";
+import {
+  type DefinitionReference,
+  references,
+} from "./definition-references.ts";
 
 export interface Choice {
   /** In the order of execution. */
@@ -86,16 +44,6 @@ export interface Choice {
 export type ChoiceElement =
   | { ifname: string; node: NodeNetwork; definition?: undefined }
   | { ifname: string; definition: DefinitionReference; node?: undefined };
-
-/** A NetworkAttachmentDefinition, and the requests for its attachment. */
-export interface DefinitionReference {
-  namespace: string;
-  /** `<namespace>/<name>` */
-  key: string;
-  element: NetworkSelectionElement;
-  /** In messages: `annotation "k8s.v1.cni.cncf.io/networks" adds`. */
-  origin: string;
-}
 
 /** Throws 7 for an impossible choice. */
 export function parseChoice(
@@ -147,63 +95,6 @@ export function ruleOf({ node, definition }: ChoiceElement): string {
   const { origin, name, candidate } = node;
   if (name === undefined) return origin;
   return `${origin} ${quote(name)}: ${describeMatch(candidate, name)}`;
-}
-
-/** The definitions that an NPWG annotation names. The grammar is loaded only for pods that use it. */
-function references(
-  annotations: Annotations,
-  annotation: string,
-  context: SelectionContext,
-): DefinitionReference[] {
-  const text = own(annotations, annotation);
-  if (typeof text !== "string") return [];
-  const source = `annotation "${annotation}"`;
-  if (annotation === networksAnnotation)
-    return referencesIn(text, context, { source, origin: `${source} adds` });
-  const namespace = context.config.systemNamespace;
-  const origin = `${source} names`;
-  return referencesIn(text, context, { source, origin, namespace });
-}
-
-/** The definitions that a text in the syntax of NPWG names; `namespace` is that of a bare name. Throws 7. */
-export function referencesIn(
-  text: string,
-  { config, namespace: podNamespace, warn }: SelectionContext,
-  {
-    source,
-    origin,
-    namespace: byDefault = podNamespace,
-  }: { source: string; origin: string; namespace?: string },
-): DefinitionReference[] {
-  const { elements, warnings } = parseElements(source, text, config.strict);
-  for (const warning of warnings) warn?.(warning);
-  const found: DefinitionReference[] = [];
-  for (const element of elements) {
-    const namespace = element.namespace ?? byDefault;
-    if (namespace === undefined)
-      throw invalidConfig(
-        `${source}: network ${quote(element.name)} has no namespace, and no pod is known`,
-      );
-    const key = `${namespace}/${element.name}`;
-    requireReachable(source, namespace, key, podNamespace, config);
-    found.push({ namespace, key, element, origin });
-  }
-  return found;
-}
-
-/** `namespaceIsolation` (selection.md §6). */
-function requireReachable(
-  source: string,
-  namespace: string,
-  key: string,
-  podNamespace: string | undefined,
-  { namespaceIsolation, globalNamespaces }: GenieConfig,
-): void {
-  if (!namespaceIsolation || namespace === podNamespace) return;
-  if (globalNamespaces.includes(namespace)) return;
-  throw invalidConfig(
-    `${source}: network-attachment-definition ${quote(key)} is outside of the pod's namespace: namespaceIsolation allows ${joined(globalNamespaces.map(plain), 4000) || "no other"}`,
-  );
 }
 
 /**

@@ -21,7 +21,8 @@ import { declares } from "../cni/network.ts";
 import { messageOf } from "../linux/errno.ts";
 import { isLonger, quote } from "../linux/text.ts";
 import type { Attachment, Device, Element, Extras } from "./attachment.ts";
-import type { DefinitionReference, SelectionContext } from "./choice.ts";
+import type { DefinitionReference } from "./definition-references.ts";
+import type { SelectionContext } from "./selection-context.ts";
 import {
   type Networks,
   findByName,

@@ -9,10 +9,10 @@ import {
   type Candidate,
   type Networks,
   type NodeNetwork,
-  defaultNetworks,
   findByKey,
   requireNetwork,
 } from "./node-networks.ts";
+import { defaultNetworks } from "./default-network.ts";
 import { requireAllowed } from "./policy.ts";
 
 /** The networks that the annotation `cni` names. Throws 7. */

@@ -10,7 +10,6 @@ import { invalidConfig } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { plain, quote } from "../linux/text.ts";
 import type { Element, Origin } from "./attachment.ts";
-import { parseNetworks } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import { joined } from "./problem-list.ts";
 
@@ -225,7 +224,7 @@ export function findByName(
   );
 }
 
-function firstOf(
+export function firstOf(
   networks: Networks,
   isRead: (file: string) => boolean,
   matches: (candidate: Candidate) => boolean = () => true,
@@ -248,20 +247,6 @@ export function requireNetwork(networks: Networks, name: string): Candidate {
   );
 }
 
-/** The first candidate that is not only a loopback. Throws 7. */
-export function firstNetwork(networks: Networks): Candidate {
-  const found = firstOf(networks, () => true, isMoreThanLoopback);
-  if (found) return found;
-  throw invalidConfig(
-    `no default network: ${networks.confDir} holds no other CNI configuration${invalidFiles(networks)}`,
-  );
-}
-
-function isMoreThanLoopback({ list }: Candidate): boolean {
-  for (const { type } of list.plugins) if (type !== "loopback") return true;
-  return false;
-}
-
 /** The end of a message: the files that hold no network, with the reasons. */
 export function invalidFiles({ invalid }: Networks): string {
   const texts: string[] = [];
@@ -282,40 +267,4 @@ export interface NodeNetwork {
   chosenAs?: Origin;
   /** In messages: `annotation "cni" names`. */
   origin: string;
-}
-
-/**
- * `default_plugin`, else the first network of the directory; `reason` is for
- * messages. Throws 7.
- */
-export function defaultNetworks(
-  config: Pick<GenieConfig, "defaultPlugin">,
-  networks: Networks,
-  reason = "",
-): NodeNetwork[] {
-  const { defaultPlugin } = config;
-  if (defaultPlugin.trim() === "") {
-    const origin = `${reason}: first network in ${networks.confDir}`;
-    return [{ candidate: firstNetwork(networks), origin }];
-  }
-  const origin = `${reason}: default_plugin names`;
-  const source = 'configuration key "default_plugin"';
-  const defaults: NodeNetwork[] = [];
-  for (const request of parseNetworks(source, defaultPlugin)) {
-    const candidate = requireNetwork(networks, request.name);
-    defaults.push({ candidate, origin, ...request });
-  }
-  return defaults;
-}
-
-/** For a node without a default network, which can still have others. */
-export function defaultsOrNone(
-  config: Pick<GenieConfig, "defaultPlugin">,
-  networks: Networks,
-): NodeNetwork[] {
-  try {
-    return defaultNetworks(config, networks);
-  } catch {
-    return [];
-  }
 }

@@ -11,10 +11,10 @@ import type { GenieConfig } from "./config.ts";
 import {
   type Candidate,
   type Networks,
-  defaultsOrNone,
   findNetwork,
   ownTypes,
 } from "./node-networks.ts";
+import { defaultsOrNone } from "./default-network.ts";
 import { joined } from "./problem-list.ts";
 
 /**

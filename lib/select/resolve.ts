@@ -4,11 +4,9 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import { type Attachment, displayName } from "./attachment.ts";
-import type {
-  Choice,
-  DefinitionReference,
-  SelectionContext,
-} from "./choice.ts";
+import type { Choice } from "./choice.ts";
+import type { DefinitionReference } from "./definition-references.ts";
+import type { SelectionContext } from "./selection-context.ts";
 import type { NodeNetwork } from "./node-networks.ts";
 import { type NamedNetwork, requireServedOnce } from "./policy.ts";
 

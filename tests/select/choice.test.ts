@@ -8,17 +8,13 @@ import {
   displayName,
   networksAnnotation as added,
 } from "../../lib/select/attachment.ts";
-import {
-  type DefinitionReference,
-  type SelectionContext,
-  blankChoice,
-  parseChoice,
-  ruleOf,
-} from "../../lib/select/choice.ts";
+import { blankChoice, parseChoice, ruleOf } from "../../lib/select/choice.ts";
+import type { DefinitionReference } from "../../lib/select/definition-references.ts";
+import type { SelectionContext } from "../../lib/select/selection-context.ts";
 import { readConfig } from "../../lib/select/config.ts";
 import { definitionNetwork } from "../../lib/select/definition.ts";
 import { formerAttachments } from "../../lib/attach/foreign/unrecorded.ts";
-import { defaultNetworks } from "../../lib/select/node-networks.ts";
+import { defaultNetworks } from "../../lib/select/default-network.ts";
 import { resolve } from "../../lib/select/resolve.ts";
 import { nodeNetworks } from "./networks.ts";
 import { refusal } from "../support/cni-error.ts";

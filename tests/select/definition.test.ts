@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { readConfig } from "../../lib/select/config.ts";
 import type { Attachment, Device } from "../../lib/select/attachment.ts";
-import type { SelectionContext } from "../../lib/select/choice.ts";
+import type { SelectionContext } from "../../lib/select/selection-context.ts";
 import { definitionNetwork } from "../../lib/select/definition.ts";
 import type { NetworkSelectionElement } from "../../lib/select/npwg-annotation.ts";
 import { errorOf } from "../support/cni-error.ts";

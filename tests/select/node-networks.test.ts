@@ -6,10 +6,10 @@ import {
   fileKey,
   findByName,
   findNetwork,
-  firstNetwork,
   networksOf,
   requireNetwork,
 } from "../../lib/select/node-networks.ts";
+import { firstNetwork } from "../../lib/select/default-network.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { type Files, nodeNetworks } from "./networks.ts";
 import { errorOf, refusal } from "../support/cni-error.ts";

@@ -10,7 +10,7 @@ import type { UsedDevice } from "../../kubelet/taken-devices.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { quote } from "../../linux/text.ts";
 import type { Device } from "../../select/attachment.ts";
-import type { DefinitionReference } from "../../select/choice.ts";
+import type { DefinitionReference } from "../../select/definition-references.ts";
 import type { GenieConfig } from "../../select/config.ts";
 import type { Log } from "../../state/log-level.ts";
 import type { PodReference } from "../../state/record.ts";

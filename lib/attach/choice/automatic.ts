@@ -14,7 +14,7 @@ import { tryLock } from "../../linux/flock.ts";
 import { readOwnFileIfAny } from "../../linux/files.ts";
 import { recordedNetns } from "../../linux/netns.ts";
 import { plain } from "../../linux/text.ts";
-import type { GivenNetworks } from "../../select/choice.ts";
+import type { GivenNetworks } from "../../select/selection-context.ts";
 import type { AutomaticChoice } from "../../select/config.ts";
 import { candidateNamed, isDefaultName } from "../../select/named-network.ts";
 import type { Candidate, Networks } from "../../select/node-networks.ts";

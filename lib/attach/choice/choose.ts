@@ -8,12 +8,14 @@ import type { Deadline } from "../../linux/deadline.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
 import {
   type Choice,
-  type GivenNetworks,
-  type SelectionContext,
   blankChoice,
   parseChoice,
   withNetwork,
 } from "../../select/choice.ts";
+import type {
+  GivenNetworks,
+  SelectionContext,
+} from "../../select/selection-context.ts";
 import type { Networks } from "../../select/node-networks.ts";
 import { type Definitions, resolve } from "../../select/resolve.ts";
 import {

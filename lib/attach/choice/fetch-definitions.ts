@@ -9,11 +9,9 @@ import type { NetworkAttachmentDefinition } from "../../kube/client.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { isNamespace } from "../../linux/netns.ts";
 import type { Device } from "../../select/attachment.ts";
-import type {
-  Choice,
-  DefinitionReference,
-  SelectionContext,
-} from "../../select/choice.ts";
+import type { Choice } from "../../select/choice.ts";
+import type { DefinitionReference } from "../../select/definition-references.ts";
+import type { SelectionContext } from "../../select/selection-context.ts";
 import { definitionNetwork } from "../../select/definition.ts";
 import type { Definitions } from "../../select/resolve.ts";
 import { cachedDefinition } from "../../state/cached-definition.ts";

@@ -7,7 +7,7 @@ import type { JsonObject } from "../../cni/json.ts";
 import { ApiError, type Kube, segment } from "../../kube/client.ts";
 import { parseSpec } from "../../kube/objects.ts";
 import { quote } from "../../linux/text.ts";
-import type { GivenNetworks } from "../../select/choice.ts";
+import type { GivenNetworks } from "../../select/selection-context.ts";
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { logicalNetwork, parseLogical } from "../../select/logical-network.ts";
 import type { Networks } from "../../select/node-networks.ts";

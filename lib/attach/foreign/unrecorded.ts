@@ -27,15 +27,12 @@ import {
   cniAnnotation,
   displayName,
 } from "../../select/attachment.ts";
-import type { SelectionContext } from "../../select/choice.ts";
+import type { SelectionContext } from "../../select/selection-context.ts";
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { nameInterfaces } from "../../select/interface-names.ts";
 import { isDefaultName } from "../../select/named-network.ts";
-import {
-  defaultsOrNone,
-  findNetwork,
-  ownTypes,
-} from "../../select/node-networks.ts";
+import { findNetwork, ownTypes } from "../../select/node-networks.ts";
+import { defaultsOrNone } from "../../select/default-network.ts";
 import type { Lock } from "../../state/lock.ts";
 import { requestAnnotations } from "../choice/pod-annotations.ts";
 import { type Context, readNetworks } from "../context.ts";

@@ -19,11 +19,11 @@ import { quote } from "../../linux/text.ts";
 import { type Annotations, cniAnnotation } from "../../select/attachment.ts";
 import {
   type ChoiceElement,
-  type DefinitionReference,
   isChoice,
   parseChoice,
   ruleOf,
 } from "../../select/choice.ts";
+import type { DefinitionReference } from "../../select/definition-references.ts";
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { readConfig } from "../../select/config.ts";
 import { networksOf } from "../../select/node-networks.ts";

@@ -18,10 +18,10 @@ import {
   type Candidate,
   type Networks,
   findNetwork,
-  firstNetwork,
   invalidFiles,
   networksOf,
 } from "../../select/node-networks.ts";
+import { firstNetwork } from "../../select/default-network.ts";
 import { resolve } from "../../select/resolve.ts";
 import { attempt } from "../node/attempt.ts";
 import { crioHazards, hazardText } from "../node/crio.ts";

@@ -9,11 +9,8 @@ import { executesAny } from "../../cni/executable-types.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { displayName } from "../../select/attachment.ts";
-import {
-  type Candidate,
-  firstNetwork,
-  networksOf,
-} from "../../select/node-networks.ts";
+import { type Candidate, networksOf } from "../../select/node-networks.ts";
+import { firstNetwork } from "../../select/default-network.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { type AttachmentRecord, executedIn } from "../../state/record.ts";
 import { formatVersion } from "../../state/record-text.ts";
