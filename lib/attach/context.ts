@@ -7,7 +7,7 @@ import { cniArg } from "../cni/args.ts";
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import { type Execution, noContainer } from "../cni/invoke.ts";
-import type { Request } from "../cni/skel.ts";
+import type { Request } from "../cni/plugin-request.ts";
 import type { Kube, Try } from "../kube/client.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { plain } from "../linux/text.ts";

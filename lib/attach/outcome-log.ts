@@ -8,7 +8,7 @@ import type { Execution } from "../cni/invoke.ts";
 import { own, ownText, parseJson } from "../cni/json.ts";
 import { addressesOf } from "../cni/result-query.ts";
 import { parseResult } from "../cni/result.ts";
-import type { Request } from "../cni/skel.ts";
+import type { Request } from "../cni/plugin-request.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";

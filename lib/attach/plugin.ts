@@ -2,7 +2,9 @@
  * Genie as the CNI plugin that a runtime executes: the verbs and their context.
  */
 import { CniError } from "../cni/error.ts";
-import { type Plugin, type Request, runPlugin, systemIo } from "../cni/skel.ts";
+import { type Plugin, runPlugin } from "../cni/skel.ts";
+import type { Request } from "../cni/plugin-request.ts";
+import { systemIo } from "../cni/plugin-io.ts";
 import { logs } from "../state/log-level.ts";
 import { add } from "./add.ts";
 import { openCallsLog } from "./calls-log.ts";

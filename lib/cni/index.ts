@@ -37,11 +37,7 @@ export {
   convertResult,
   parseResult,
 } from "./result.ts";
-export {
-  type Io,
-  type Plugin,
-  type Request,
-  runPlugin,
-  systemIo,
-} from "./skel.ts";
+export { type Plugin, runPlugin } from "./skel.ts";
+export { type Request } from "./plugin-request.ts";
+export { type Io, systemIo } from "./plugin-io.ts";
 export { type CniVersion, supportedVersions } from "./version.ts";

@@ -9,7 +9,7 @@ import { quote } from "../linux/text.ts";
 import type { Exec, ExecRequest, ExecResult } from "../linux/exec.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
-import type { Verb } from "./skel.ts";
+import type { Verb } from "./plugin-request.ts";
 import { type Status, requireExecutable } from "../linux/file-calls.ts";
 import type { Env } from "./args.ts";
 

@@ -16,7 +16,7 @@ import {
 } from "./invoke.ts";
 import { type JsonObject, foldKey, own, setOwn } from "./json.ts";
 import { type Result, convertResult, parseResult } from "./result.ts";
-import type { Verb } from "./skel.ts";
+import type { Verb } from "./plugin-request.ts";
 import {
   type CniVersion,
   has,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { openCallsLog } from "../../lib/attach/calls-log.ts";
-import type { Request } from "../../lib/cni/skel.ts";
+import type { Request } from "../../lib/cni/plugin-request.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";

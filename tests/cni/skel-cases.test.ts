@@ -5,7 +5,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import { isObject, own } from "../../lib/cni/json.ts";
-import { type Io, type Plugin, runPlugin } from "../../lib/cni/skel.ts";
+import { type Plugin, runPlugin } from "../../lib/cni/skel.ts";
+import type { Io } from "../../lib/cni/plugin-io.ts";
 import { isSupported } from "../../lib/cni/version.ts";
 import cases from "../data/skel-cases.json";
 

@@ -1,12 +1,9 @@
 /** Calls that `skel-cases` does not record. */
 import { describe, expect, test } from "bun:test";
 import { CniError } from "../../lib/cni/error.ts";
-import {
-  type Io,
-  type Plugin,
-  type Request,
-  runPlugin,
-} from "../../lib/cni/skel.ts";
+import { type Plugin, runPlugin } from "../../lib/cni/skel.ts";
+import type { Request } from "../../lib/cni/plugin-request.ts";
+import type { Io } from "../../lib/cni/plugin-io.ts";
 import { versionResponse } from "../../lib/cni/version.ts";
 
 const env = {

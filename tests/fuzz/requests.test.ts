@@ -13,7 +13,8 @@ import {
 } from "../../lib/attach/dependencies.ts";
 import { formatCniArgs, parseCniArgs } from "../../lib/cni/args.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
-import { type Io, type Plugin, runPlugin } from "../../lib/cni/skel.ts";
+import { type Plugin, runPlugin } from "../../lib/cni/skel.ts";
+import type { Io } from "../../lib/cni/plugin-io.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { anyJson, anyText, fewRuns, mutated, runs } from "./arbitraries.ts";
 

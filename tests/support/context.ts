@@ -4,7 +4,7 @@ import {
   type Dependencies,
   systemDependencies,
 } from "../../lib/attach/dependencies.ts";
-import type { Request } from "../../lib/cni/skel.ts";
+import type { Request } from "../../lib/cni/plugin-request.ts";
 
 /** Of the container c1; GC and STATUS are of none. What `more` does not say is the system's. */
 export function contextOf(

@@ -11,7 +11,7 @@ import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import type { NetworkConfigList, PluginConf } from "../../cni/conflist.ts";
 import { invalidConfig } from "../../cni/error.ts";
 import { own, ownText } from "../../cni/json.ts";
-import type { Request } from "../../cni/skel.ts";
+import type { Request } from "../../cni/plugin-request.ts";
 import { latestVersion } from "../../cni/version.ts";
 import type { Input } from "../command/input.ts";
 import type { Env } from "../../cni/args.ts";
