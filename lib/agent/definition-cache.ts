@@ -28,21 +28,16 @@ export const definitionCache: Part = {
   synced: (agent) => agent.definitions().state() === "current",
   async run(agent, signal) {
     const { dependencies, config } = agent.context;
-    const directory = `${config.dataDir}/${definitionsDirectory}`;
     const synced = `${config.dataDir}/${definitionsSynced}`;
     const source = agent.definitions();
-    makeOwnDirectory(directory);
+    const files = new DefinitionFiles(config.dataDir);
     // While the API server is away, the files of the agent before us are the newest.
     const isResumed = ageOf(synced, dependencies) !== undefined;
-    let isWritten = false;
     let failure: { error: unknown } | undefined;
     const unsubscribe = source.subscribe((change, definition) => {
-      const { namespace = "", name = "" } = definition.metadata;
-      const path = `${directory}/${definitionFile(namespace, name)}`;
-      if (!isWritten) return;
+      if (!files.areWritten) return;
       try {
-        if (change === "delete") removeFile(path);
-        else replaceFile(path, textOfDefinition(definition));
+        files.follow(change, definition);
         agent.log("debug", "definition in the cache", {
           definition: namespacedName(definition.metadata),
           change,
@@ -55,9 +50,8 @@ export const definitionCache: Part = {
     const isReady = (): boolean => {
       if (failure) throw failure.error;
       if (!source.hasStarted) return isResumed;
-      if (!isWritten) {
-        const count = writeAll(directory, source.list());
-        isWritten = true;
+      if (!files.areWritten) {
+        const count = files.writeAll(source.list());
         agent.log("info", "definitions in the cache", count);
       }
       return true;
@@ -78,33 +72,58 @@ export function removeSynced(dataDir: string): void {
   removeFile(`${dataDir}/${definitionsSynced}`);
 }
 
-/** Makes the directory hold these definitions and nothing else; writes what differs. */
-function writeAll(
-  directory: string,
-  definitions: readonly NetworkAttachmentDefinition[],
-): { written: number; removed: number; unchanged: number } {
-  const count = { written: 0, removed: 0, unchanged: 0 };
-  const expected = new Map(
-    definitions.map((definition) => {
-      const { namespace = "", name = "" } = definition.metadata;
-      return [definitionFile(namespace, name), definition];
-    }),
-  );
-  for (const file of listIfAny(directory)) {
-    if (file === ".synced" || expected.has(file)) continue;
-    removeFile(`${directory}/${file}`);
-    count.removed++;
+/** The directory of the cache, one file for each definition. Methods throw SystemError. */
+class DefinitionFiles {
+  readonly #directory: string;
+  #areWritten = false;
+
+  constructor(dataDir: string) {
+    this.#directory = `${dataDir}/${definitionsDirectory}`;
+    makeOwnDirectory(this.#directory);
   }
-  for (const [file, definition] of expected) {
-    const path = `${directory}/${file}`;
-    const text = textOfDefinition(definition);
-    if (textIfAny(path) === text) count.unchanged++;
-    else {
-      replaceFile(path, text);
-      count.written++;
+
+  /** Whether {@link writeAll} has succeeded: from then on changes are to be followed. */
+  get areWritten(): boolean {
+    return this.#areWritten;
+  }
+
+  /** Makes the directory hold these definitions and nothing else; writes what differs. */
+  writeAll(definitions: readonly NetworkAttachmentDefinition[]) {
+    const count = { written: 0, removed: 0, unchanged: 0 };
+    const expected = new Map(
+      definitions.map((definition) => [this.#pathOf(definition), definition]),
+    );
+    for (const file of listIfAny(this.#directory)) {
+      const path = `${this.#directory}/${file}`;
+      if (file === ".synced" || expected.has(path)) continue;
+      removeFile(path);
+      count.removed++;
     }
+    for (const [path, definition] of expected) {
+      const text = textOfDefinition(definition);
+      if (textIfAny(path) === text) count.unchanged++;
+      else {
+        replaceFile(path, text);
+        count.written++;
+      }
+    }
+    this.#areWritten = true;
+    return count;
   }
-  return count;
+
+  follow(
+    change: "put" | "delete",
+    definition: NetworkAttachmentDefinition,
+  ): void {
+    const path = this.#pathOf(definition);
+    if (change === "delete") removeFile(path);
+    else replaceFile(path, textOfDefinition(definition));
+  }
+
+  #pathOf({ metadata }: NetworkAttachmentDefinition): string {
+    const { namespace = "", name = "" } = metadata;
+    return `${this.#directory}/${definitionFile(namespace, name)}`;
+  }
 }
 
 function textIfAny(path: string): string | undefined {

@@ -12,7 +12,7 @@ import {
   requireSuccess,
   watchError,
 } from "./api-response.ts";
-import { backoff, pause } from "./timing.ts";
+import { Watchdog, backoff, pause } from "./timing.ts";
 import { WatchedServer } from "./watch-state.ts";
 
 export interface Kind<T> {
@@ -133,27 +133,23 @@ export class KindWatch<T> {
     if (this.#isSilent) await this.#askForOne();
     const { connect, silence, lasting } = this.#limits;
     const late = new DOMException("no response in time", "TimeoutError");
-    const abort = (): void => controller.abort(late);
-    let timer = setTimeout(abort, connect);
-    const restartTimer = (): void => {
-      clearTimeout(timer);
-      timer = setTimeout(abort, silence);
-    };
+    const watchdog = new Watchdog(() => controller.abort(late));
     let openedMs: number | undefined;
     try {
+      watchdog.restart(connect);
       const response = await this.#get(
         { resourceVersion, watch: "true", allowWatchBookmarks: "true" },
         controller.signal,
       );
       openedMs = monotonicMs();
       this.server.reached();
-      restartTimer();
+      watchdog.restart(silence);
       for await (const line of linesOf(response)) {
         await this.#take(JSON.parse(line), callback);
         this.server.answered();
-        restartTimer();
+        watchdog.restart(silence);
       }
-      clearTimeout(timer);
+      watchdog.stop();
       await this.#restAfter(openedMs);
     } catch (error) {
       this.#isSilent = openedMs !== undefined && controller.signal.aborted;
@@ -164,7 +160,7 @@ export class KindWatch<T> {
       // ListWatch resumes at once after this error, by its name.
       throw this.#isSilent ? late : error;
     } finally {
-      clearTimeout(timer);
+      watchdog.stop();
       controller.abort();
     }
   }

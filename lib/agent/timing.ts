@@ -1,6 +1,6 @@
 /**
  * Times of the agent: pauses and loops that end with a signal, the growth of pauses after
- * failures, budgets, results that calls share.
+ * failures, limits of silence, budgets, results that calls share.
  */
 import { monotonicMs } from "../linux/deadline.ts";
 
@@ -47,6 +47,26 @@ export async function together(
     await Promise.all(loops.map((loop) => loop(end)));
   } finally {
     failure.abort();
+  }
+}
+
+/** Calls `expired` when it is not restarted in time. */
+export class Watchdog {
+  readonly #expired: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** It runs from the first {@link restart}. */
+  constructor(expired: () => void) {
+    this.#expired = expired;
+  }
+
+  restart(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#expired, ms);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
   }
 }
 

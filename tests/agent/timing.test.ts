@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { backoff, pause, shared, together } from "../../lib/agent/timing.ts";
+import {
+  Watchdog,
+  backoff,
+  pause,
+  shared,
+  together,
+} from "../../lib/agent/timing.ts";
 
 test("shared, work that lasts longer than its result is shared: one at a time, a failed one too", async () => {
   const begun: PromiseWithResolvers<string>[] = [];
@@ -68,4 +74,20 @@ describe("together", () => {
     controller.abort();
     await working;
   });
+});
+
+test("Watchdog: calls when it is not restarted in time, and not after stop", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const calls: string[] = [];
+  const stopped = new Watchdog(() => calls.push("stopped"));
+  const other = new Watchdog(() => {
+    calls.push("expired");
+    resolve();
+  });
+  stopped.restart(1);
+  other.restart(60_000);
+  other.restart(5);
+  stopped.stop();
+  await promise;
+  expect(calls).toEqual(["expired"]);
 });

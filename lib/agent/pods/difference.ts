@@ -109,23 +109,43 @@ function match(
   return partner;
 }
 
-/**
- * Elements that name the interface first: those that do not can have another one. Then
- * equal ones, then those with the interface of the record, then those with other requests.
- */
 function matchBy(
   names: TypedNames,
   elements: readonly WantedElement[],
   free: Set<Actual>,
   partner: Map<WantedElement, Actual>,
 ): void {
+  for (const rule of pairingRules(elements, names))
+    for (const wanted of elements) {
+      if (partner.has(wanted)) continue;
+      for (const one of free) {
+        if (isBeside(wanted.element, one) || !rule(wanted.element, one))
+          continue;
+        partner.set(wanted, one);
+        free.delete(one);
+        break;
+      }
+    }
+}
+
+type Rule = (element: Element, one: Actual) => boolean;
+
+/**
+ * Which pairs are made first. Elements that name the interface: those that do not can have
+ * another one. Then equal ones, then those with the interface of the record, then those
+ * with other requests.
+ */
+function pairingRules(
+  elements: readonly WantedElement[],
+  names: TypedNames,
+): readonly Rule[] {
   const claimed = new Set(elements.map(({ element }) => element.interface));
   /** Whether an element may keep an interface: no other element names it. */
-  const mayKeep = (element: Element, one: Actual): boolean =>
+  const mayKeep: Rule = (element, one) =>
     element.interface !== undefined ||
     one.isPrimary ||
     !claimed.has(one.attachment.ifname);
-  const rules: ((element: Element, one: Actual) => boolean)[] = [
+  return [
     (element, { attachment }) =>
       element.interface !== undefined &&
       isSatisfied(element, attachment, names),
@@ -139,17 +159,6 @@ function matchBy(
       isOnInterface(element, one.attachment, names) &&
       mayKeep(element, one),
   ];
-  for (const rule of rules)
-    for (const wanted of elements) {
-      if (partner.has(wanted)) continue;
-      for (const one of free) {
-        if (isBeside(wanted.element, one) || !rule(wanted.element, one))
-          continue;
-        partner.set(wanted, one);
-        free.delete(one);
-        break;
-      }
-    }
 }
 
 /**
