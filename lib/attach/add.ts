@@ -82,7 +82,7 @@ function statusReport(
     prepare: () => void (preparing ??= prepare()),
     async due(results) {
       const { statusForAgent } = await import("./write-back.ts");
-      return statusForAgent(context, attachments, results);
+      return statusForAgent(context, pod, attachments, results);
     },
     async write(results) {
       const { writeBack } = await import("./write-back.ts");

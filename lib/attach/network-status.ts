@@ -18,7 +18,11 @@ import {
 } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import { formatIp, parseCidr } from "../linux/address.ts";
-import type { Attachment } from "../select/attachment.ts";
+import {
+  type Attachment,
+  preferencesAnnotation,
+  statusAnnotation,
+} from "../select/attachment.ts";
 
 /** Both annotations of selection.md §7, in the order of the attachments. */
 export function statusAnnotations(
@@ -34,9 +38,9 @@ export function statusAnnotations(
   }
   return {
     ...(statuses.length > 1 && {
-      "multi-ip-preferences": multiIpPreferences(statuses),
+      [preferencesAnnotation]: multiIpPreferences(statuses),
     }),
-    "k8s.v1.cni.cncf.io/network-status": JSON.stringify(statuses.flat()),
+    [statusAnnotation]: JSON.stringify(statuses.flat()),
   };
 }
 

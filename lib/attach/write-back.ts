@@ -3,10 +3,14 @@
  * Network Plumbing Working Group (selection.md §7), or leaves that to the agent. A
  * failure is logged and never fails the pod.
  */
+import { own } from "../cni/json.ts";
 import type { Result } from "../cni/result.ts";
 import type { Kube } from "../kube/client.ts";
 import { messageOf } from "../linux/errno.ts";
-import type { Attachment } from "../select/attachment.ts";
+import {
+  type Attachment,
+  preferencesAnnotation,
+} from "../select/attachment.ts";
 import { logs } from "../state/log-level.ts";
 import type { PodReference } from "../state/record.ts";
 import type { DueStatus } from "../state/stored-results.ts";
@@ -33,7 +37,7 @@ export async function writeBack(
   if (!reference) return;
   let annotations: DueStatus["annotations"] | undefined;
   try {
-    annotations = await annotationsOf(context, attachments, results);
+    annotations = await newAnnotations(context, pod, attachments, results);
     const outcome = await inTime(
       dependencies,
       patch(reference, pod, annotations, api),
@@ -57,11 +61,26 @@ export async function writeBack(
  */
 export async function statusForAgent(
   context: Context,
+  pod: AnnotatedPod,
   attachments: readonly Attachment[],
   results: readonly Result[],
 ): Promise<DueStatus | undefined> {
   if (!context.pod || !isLeftToAgent(context)) return undefined;
-  return due(await annotationsOf(context, attachments, results));
+  return due(await newAnnotations(context, pod, attachments, results));
+}
+
+/** Of a new sandbox: a pod with one network loses the preferences of an earlier one. */
+async function newAnnotations(
+  context: Context,
+  pod: AnnotatedPod,
+  attachments: readonly Attachment[],
+  results: readonly Result[],
+): Promise<DueStatus["annotations"]> {
+  const isOld = own(pod.annotations, preferencesAnnotation) !== undefined;
+  return {
+    ...(isOld && { [preferencesAnnotation]: null }),
+    ...(await annotationsOf(context, attachments, results)),
+  };
 }
 
 /**
@@ -76,7 +95,7 @@ export async function statusOf(
 ): Promise<DueStatus | undefined> {
   if (!context.pod) return undefined;
   return due({
-    "multi-ip-preferences": null,
+    [preferencesAnnotation]: null,
     ...(await annotationsOf(context, attachments, results)),
   });
 }

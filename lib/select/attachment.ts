@@ -11,6 +11,10 @@ export const cniAnnotation = "cni";
 export const networksAnnotation = "k8s.v1.cni.cncf.io/networks";
 export const defaultNetworkAnnotation = "v1.multus-cni.io/default-network";
 
+/** The annotations of selection.md §7, which genie writes. */
+export const preferencesAnnotation = "multi-ip-preferences";
+export const statusAnnotation = "k8s.v1.cni.cncf.io/network-status";
+
 /** One network on one interface of the pod, ready to be executed and recorded. */
 export interface Attachment {
   list: NetworkConfigList;

@@ -9,6 +9,8 @@ import {
   cniAnnotation,
   defaultNetworkAnnotation,
   networksAnnotation,
+  preferencesAnnotation,
+  statusAnnotation,
 } from "./attachment.ts";
 import { isChoice } from "./choice.ts";
 import { nearest } from "./nearest-key.ts";
@@ -22,8 +24,8 @@ const knownKeys = new Set([
   logicalNetworks,
   networksAnnotation,
   defaultNetworkAnnotation,
-  "multi-ip-preferences",
-  "k8s.v1.cni.cncf.io/network-status",
+  preferencesAnnotation,
+  statusAnnotation,
   "k8s.v1.cni.cncf.io/networks-status",
 ]);
 

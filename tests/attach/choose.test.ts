@@ -444,6 +444,16 @@ describe("choose, isReported", () => {
     [false, "one network", { cni: "cluster" }],
     [true, "several networks", { cni: "cluster,cluster" }],
     [true, "one network and the NPWG annotation", { [networksKey]: "" }],
+    [
+      true,
+      "one network and a status of an earlier sandbox",
+      { "k8s.v1.cni.cncf.io/network-status": "[]" },
+    ],
+    [
+      true,
+      "one network and the preferences of an earlier sandbox",
+      { "multi-ip-preferences": "{}" },
+    ],
   ])("is %p for %s", async (expected, _, annotations) => {
     expect((await defined({ annotations })).isReported).toBe(expected);
   });

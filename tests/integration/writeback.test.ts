@@ -67,6 +67,31 @@ const alphaAndBeta = {
   ],
 };
 
+describe("write-back, a status of an earlier sandbox", () => {
+  const old = {
+    "multi-ip-preferences": JSON.stringify(alphaAndBeta.preferences),
+    [statusKey]: JSON.stringify(alphaAndBeta.status),
+  };
+
+  test.each<[string, Record<string, string>]>([
+    ["one network", {}],
+    ["one network, which cni names", { cni: "alpha" }],
+    ["no more networks by NPWG", { "k8s.v1.cni.cncf.io/networks": "[]" }],
+  ])("%s: the new one replaces it", async (_, asked) => {
+    await using api = await startApiServer();
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
+    const annotations = { ...asked, ...old };
+    store(api, pod, annotations);
+    await node.succeed("ADD", pod, { ...asking(api), annotations });
+    expect(api.requests).toMatchObject([patch]);
+    expect(annotationsOf(api)).toEqual({
+      ...asked,
+      status: alphaAndBeta.status.slice(0, 1),
+    });
+  });
+});
+
 describe("write-back, whose uid", () => {
   const other = "11111111-2222-3333-4444-555555555555";
 

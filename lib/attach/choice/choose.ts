@@ -3,9 +3,16 @@
  * definitions that it names are fetched, the networks are resolved (selection.md). ADD
  * and `genie explain` use these steps.
  */
+import { own } from "../../cni/json.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import type { Deadline } from "../../linux/deadline.ts";
-import { type Attachment, displayName } from "../../select/attachment.ts";
+import {
+  type Annotations,
+  type Attachment,
+  displayName,
+  preferencesAnnotation,
+  statusAnnotation,
+} from "../../select/attachment.ts";
 import {
   type Choice,
   blankChoice,
@@ -30,7 +37,10 @@ import type { AnnotatedPod } from "./pod-annotations.ts";
 export interface PodNetworks {
   choice: Choice;
   attachments: Attachment[];
-  /** Whether the pod's status reports them: several networks, or the NPWG standard (selection.md §7). */
+  /**
+   * Whether the pod's status reports them: several networks, the NPWG standard, or a status
+   * of an earlier sandbox (selection.md §7).
+   */
   isReported: boolean;
   /** Executed last, and no attachment of the pod (selection.md §11). */
   auxiliary?: Attachment | undefined;
@@ -71,12 +81,23 @@ export async function choose(
       definitions,
     );
     const isReported =
-      choice.isNpwg || attachments.length > 1 || given?.isReported === true;
+      choice.isNpwg ||
+      attachments.length > 1 ||
+      given?.isReported === true ||
+      hasOldStatus(annotations);
     return { choice, attachments, isReported, auxiliary, releaseChoice };
   } catch (error) {
     releaseChoice?.();
     throw error;
   }
+}
+
+/** Of the pod's sandbox before this one: its addresses are not those of the pod now. */
+function hasOldStatus(annotations: Annotations): boolean {
+  return (
+    own(annotations, statusAnnotation) !== undefined ||
+    own(annotations, preferencesAnnotation) !== undefined
+  );
 }
 
 /** Throws 5 and 7. */

@@ -5,6 +5,10 @@
  * on another node.
  */
 import {
+  preferencesAnnotation,
+  statusAnnotation,
+} from "../../select/attachment.ts";
+import {
   boundPolicy,
   requests,
   validationsOf,
@@ -14,7 +18,7 @@ import {
 import { name } from "./rbac.ts";
 
 /** The annotations that genie writes. */
-const keys = ["multi-ip-preferences", "k8s.v1.cni.cncf.io/network-status"];
+const keys = [preferencesAnnotation, statusAnnotation];
 const names = keys.join(" and ");
 
 const unchanged = (field: string, empty: string): string =>
