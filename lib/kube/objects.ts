@@ -168,14 +168,22 @@ export async function fetchPod(
   // Only a uid tells the pod from an earlier one of the same name.
   const pod = await kube.getPod(namespace, name, meant ? isIt : undefined);
   const { uid = "", annotations } = pod.metadata;
-  if (!isIt(pod)) {
-    const found = uid === "" ? "no uid" : `uid ${quote(uid)}`;
-    throw new ApiError(
-      `failed to get pod ${quote(`${namespace}/${name}`)}: the pod of that name has ${found}, not ${quote(meant)}`,
-    );
-  }
+  if (!isIt(pod)) throw otherPod(namespace, name, uid, meant);
   const isStatic = isStaticPod(annotations);
   return { namespace, name, uid, annotations, isStatic };
+}
+
+/** The error of a pod that is not the one that is meant. */
+export function otherPod(
+  namespace: string,
+  name: string,
+  uid: string,
+  meant: string,
+): ApiError {
+  const found = uid === "" ? "no uid" : `uid ${quote(uid)}`;
+  return new ApiError(
+    `failed to get pod ${quote(`${namespace}/${name}`)}: the pod of that name has ${found}, not ${quote(meant)}`,
+  );
 }
 
 /** Whether the kubelet has the pod from a file or a URL (selection.md §7). */

@@ -4,11 +4,11 @@
  */
 import * as v from "valibot";
 import { jsonIfAny } from "../cni/json.ts";
-import { jsonObject, object, parse } from "../cni/schema.ts";
+import { jsonObject, map, object, parse } from "../cni/schema.ts";
 import { quote } from "../linux/text.ts";
 import { ApiError } from "./api-error.ts";
 import { type Kube, podRequest, segment } from "./client.ts";
-import type { PodIdentity } from "./objects.ts";
+import { type PodIdentity, isMeant, otherPod } from "./objects.ts";
 
 interface SliceDevice {
   pool: string;
@@ -78,7 +78,10 @@ const namedClaims = v.nullish(
 );
 
 const podWithClaims = object({
-  metadata: object({ uid: v.nullish(v.string()) }),
+  metadata: object({
+    uid: v.nullish(v.string()),
+    annotations: v.nullish(map(v.string())),
+  }),
   spec: object({ resourceClaims: namedClaims }),
   status: v.nullish(object({ resourceClaimStatuses: namedClaims })),
 });
@@ -86,7 +89,7 @@ const podWithClaims = object({
 /** Name in the pod → name of the claim. Throws an `ApiError`. */
 export async function getPodClaims(
   kube: Kube,
-  { namespace, name, uid }: PodIdentity,
+  { namespace, name, uid = "" }: PodIdentity,
 ): Promise<ReadonlyMap<string, string>> {
   const request = podRequest(namespace, name, "get");
   const text = await kube.get(request);
@@ -95,10 +98,9 @@ export async function getPodClaims(
     text,
     request.action,
   );
-  if (uid && metadata.uid !== uid)
-    throw new ApiError(
-      `failed to ${request.action()}: the pod of that name has uid ${quote(metadata.uid ?? "")}, not ${quote(uid)}`,
-    );
+  const { uid: found, annotations } = metadata;
+  if (!isMeant(found ?? "", annotations ?? {}, uid))
+    throw otherPod(namespace, name, found ?? "", uid);
   const named = [
     ...(spec.resourceClaims ?? []),
     ...(status?.resourceClaimStatuses ?? []),
