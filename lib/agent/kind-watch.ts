@@ -36,17 +36,21 @@ export interface WatchDependencies {
   limits?: Partial<typeof usualLimits>;
 }
 
-/**
- * Milliseconds, and responses of one LIST. `silence` is shorter than `current`, so a
- * quiet kind stays current; a watch that lasted `lasting` ends a series of failures.
- */
+/** Milliseconds, but for `pages`. */
 const usualLimits = {
+  /** For which a response counts. */
   current: 90_000,
+  /** Of a watch on which nothing comes. Shorter than `current`: a quiet kind stays current. */
   silence: 80_000,
+  /** Until a watch is open. */
   connect: 5000,
+  /** For one page of a LIST. */
   list: 10_000,
+  /** After failures. */
   longestPause: 10_000,
+  /** A watch that lasted longer ends a series of failures. */
   lasting: 10_000,
+  /** Responses of one LIST. */
   pages: 1000,
 };
 

@@ -14,11 +14,15 @@ const prefix = "networks.genie/";
 /** The part of a label's key behind the prefix. */
 const labelName = /^[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?$/;
 
-/**
- * Milliseconds: between two looks at the networks; after a change, until the next one;
- * until the node is read again.
- */
-const limits = { look: 10_000, settle: 1000, again: 60_000 };
+/** Milliseconds. */
+const limits = {
+  /** Between two looks at the networks. */
+  look: 10_000,
+  /** After a change of their directory, in which more may follow. */
+  settle: 1000,
+  /** Until the node is read again: somebody else may change its labels. */
+  again: 60_000,
+};
 
 export const labels: Part = {
   name: "labels",

@@ -12,11 +12,17 @@ import { pause } from "../timing.ts";
 
 const key = "genie/not-ready";
 
-/**
- * Milliseconds: between two looks at a node that is ready, at one that is not; until the
- * taint comes back; until the node is read again.
- */
-const limits = { ready: 10_000, unready: 2000, failing: 60_000, again: 60_000 };
+/** Milliseconds. */
+const limits = {
+  /** Between two looks at a node that is ready. */
+  ready: 10_000,
+  /** Between two looks at a node that is not. */
+  unready: 2000,
+  /** Of failures, until the taint is set. */
+  failing: 60_000,
+  /** Until the node is read again: somebody else may change its taints. */
+  again: 60_000,
+};
 
 /** `clock`: milliseconds. */
 export function taintPart(clock: () => number = monotonicMs): Part {

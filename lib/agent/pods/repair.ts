@@ -12,8 +12,13 @@ import type { Agent, Part } from "../part.ts";
 import { pause } from "../timing.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 
-/** Milliseconds: from CHECK to CHECK of an attachment, and the least from repair to repair. */
-const usualLimits = { round: 60_000, again: 3_600_000 };
+/** Milliseconds. */
+const usualLimits = {
+  /** From CHECK to CHECK of an attachment. */
+  round: 60_000,
+  /** From repair to repair of an attachment, at least. */
+  again: 3_600_000,
+};
 
 export const repair: Part = createRepair();
 

@@ -15,8 +15,15 @@ import { ResponseError } from "../api-response.ts";
 import type { Agent, AgentEvent } from "../part.ts";
 import { Budget } from "../timing.ts";
 
-/** Milliseconds: of one event again, until one is forgotten, of one request. */
-const limits = { again: 60_000, forget: 3_600_000, request: 5000 };
+/** Milliseconds. */
+const limits = {
+  /** Until the count of an event is written again. */
+  again: 60_000,
+  /** Until an event that does not come again is forgotten. */
+  forget: 3_600_000,
+  /** For one request. */
+  request: 5000,
+};
 
 /** Bytes without the `…` of a cut; the API server allows 1024. */
 const longestMessage = 1020;

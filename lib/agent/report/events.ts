@@ -16,8 +16,21 @@ import type { Agent, Part } from "../part.ts";
 import { aborted, pause, repeat, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
 
-/** Milliseconds: between two looks at calls.log, at its length, at all records and pods, at a new finding. */
-const every = { calls: 1000, keep: 10_000, audit: 60_000, confirm: 3000 };
+/** Milliseconds from round to round. */
+const every = {
+  /** Events are written. */
+  flush: 1000,
+  /** calls.log is read. */
+  calls: 1000,
+  /** calls.log is rotated if it is long. */
+  keep: 10_000,
+  /** All records are read again, since notifications may be lost. */
+  rescan: 60_000,
+  /** The pods are audited. */
+  audit: 60_000,
+  /** The pods are audited again after a new finding, which may pass. */
+  confirm: 3000,
+};
 
 export const events: Part = {
   name: "events",
@@ -35,7 +48,7 @@ export const events: Part = {
       unsubscribe = calls.subscribe((call) => tellFailure(call, agent));
       await together(
         signal,
-        (end) => repeat(every.calls, end, () => writer.flush()),
+        (end) => repeat(every.flush, end, () => writer.flush()),
         (end) => repeat(every.calls, end, () => calls.update()),
         (end) => repeat(every.keep, end, () => calls.keep()),
         (end) => auditAgain(agent, end),
@@ -77,7 +90,11 @@ interface Seen {
 async function followRecords(agent: Agent, signal: AbortSignal): Promise<void> {
   const seen = new Map<string, Seen>();
   let isFirst = true;
-  for await (const names of recordChanges(agent.context, every.audit, signal)) {
+  for await (const names of recordChanges(
+    agent.context,
+    every.rescan,
+    signal,
+  )) {
     for (const name of names) await compare(name, seen, agent, isFirst);
     isFirst = false;
   }

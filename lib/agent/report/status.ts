@@ -19,8 +19,15 @@ import { backoff, pause, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
 import { patchStatus, readPodVersion } from "./pod-request.ts";
 
-/** Milliseconds: of all requests for one status, between two looks at all files, of the longest pause. */
-const limits = { write: 3000, rescan: 300_000, longestPause: 30_000 };
+/** Milliseconds. */
+const limits = {
+  /** For all requests of one status. */
+  write: 3000,
+  /** Between two looks at all files. */
+  rescan: 300_000,
+  /** Between two tries of one status. */
+  longestPause: 30_000,
+};
 
 /** Statuses that are written at once. */
 const parallel = 8;
