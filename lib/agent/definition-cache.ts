@@ -49,7 +49,7 @@ export const definitionCache: Part = {
     });
     const isReady = (): boolean => {
       if (failure) throw failure.error;
-      if (!source.hasStarted) return isResumed;
+      if (!source.hasListed) return isResumed;
       if (!files.areWritten) {
         const count = files.writeAll(source.list());
         agent.log("info", "definitions in the cache", count);

@@ -29,8 +29,8 @@ export interface Informer<T> {
    */
   subscribe(listener: Listener<T>): () => void;
   /** Resolves after the first LIST; never when the agent ends before. */
-  readonly started: Promise<void>;
-  readonly hasStarted: boolean;
+  readonly listed: Promise<void>;
+  readonly hasListed: boolean;
   state(): WatchState;
 }
 
@@ -47,9 +47,9 @@ export function startInformer<T extends KubernetesObject>(
 }
 
 class KindInformer<T extends KubernetesObject> implements Informer<T> {
-  readonly started: Promise<void>;
-  readonly #start: () => void;
-  #hasStarted = false;
+  readonly listed: Promise<void>;
+  readonly #resolveListed: () => void;
+  #hasListed = false;
   readonly #kind: Kind<T>;
   readonly #dependencies: WatchDependencies;
   readonly #watch: KindWatch<T>;
@@ -58,15 +58,15 @@ class KindInformer<T extends KubernetesObject> implements Informer<T> {
 
   constructor(kind: Kind<T>, dependencies: WatchDependencies) {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.started = promise;
-    this.#start = resolve;
+    this.listed = promise;
+    this.#resolveListed = resolve;
     this.#kind = kind;
     this.#dependencies = dependencies;
     this.#watch = new KindWatch(kind, dependencies);
   }
 
-  get hasStarted(): boolean {
-    return this.#hasStarted;
+  get hasListed(): boolean {
+    return this.#hasListed;
   }
 
   list(namespace?: string): readonly T[] {
@@ -128,8 +128,8 @@ class KindInformer<T extends KubernetesObject> implements Informer<T> {
     const { items, resourceVersion } = await this.#watch.list();
     // ListWatch takes the list when this function has returned.
     setTimeout(() => {
-      this.#hasStarted = true;
-      this.#start();
+      this.#hasListed = true;
+      this.#resolveListed();
     });
     return { apiVersion: "", kind: "", items, metadata: { resourceVersion } };
   }

@@ -26,8 +26,8 @@ export async function keepSynced(
     const state = source.state();
     if (isReady() && (state === "current" || state === "away"))
       replaceFile(path, syncedText(dependencies));
-    await (source.hasStarted
+    await (source.hasListed
       ? pause(renewEveryMs, signal)
-      : Promise.race([pause(startMs, signal), source.started]));
+      : Promise.race([pause(startMs, signal), source.listed]));
   }
 }

@@ -119,7 +119,7 @@ export class KindWatch<T> {
       if (++pages > this.#limits.pages)
         throw new Error(`the list of ${this.#kind.name} has no end`);
     } while (next !== "");
-    this.server.answered();
+    this.server.responded();
     return { items, resourceVersion };
   }
 
@@ -133,7 +133,7 @@ export class KindWatch<T> {
     callback: Callback,
     controller: AbortController,
   ): Promise<void> {
-    if (this.server.isAbsent) throw listAgain;
+    if (this.server.isStale) throw listAgain;
     if (this.#isSilent) await this.#askForOne();
     const { connect, silence, lasting } = this.#limits;
     const late = new DOMException("no response in time", "TimeoutError");
@@ -150,7 +150,7 @@ export class KindWatch<T> {
       watchdog.restart(silence);
       for await (const line of linesOf(response)) {
         await this.#take(JSON.parse(line), callback);
-        this.server.answered();
+        this.server.responded();
         watchdog.restart(silence);
       }
       watchdog.stop();
@@ -172,7 +172,7 @@ export class KindWatch<T> {
   async #askForOne(): Promise<void> {
     await jsonOf(await this.#get({ limit: "1" }));
     this.#isSilent = false;
-    this.server.answered();
+    this.server.responded();
   }
 
   async #get(

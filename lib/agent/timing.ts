@@ -1,6 +1,6 @@
 /**
  * Times of the agent: pauses and loops that end with a signal, the growth of pauses after
- * failures, limits of silence, budgets, results that calls share.
+ * failures, watchdogs, token buckets, results that calls share.
  */
 import { monotonicMs } from "../linux/deadline.ts";
 
@@ -93,34 +93,31 @@ export function shared<T>(
   };
 }
 
-/**
- * Units that are spent and come back one by one: `size` at once, then one each `unitMs`.
- * Times are of one clock.
- */
-export class Budget {
+/** A token bucket: `size` tokens at once, then one each `tokenMs`. Times are of one clock. */
+export class TokenBucket {
   readonly #size: number;
-  readonly #unitMs: number;
-  /** When nothing of it is spent any more. */
-  #wholeMs = -Infinity;
+  readonly #tokenMs: number;
+  /** When it is full again. */
+  #fullMs = -Infinity;
 
-  constructor(size: number, unitMs: number) {
+  constructor(size: number, tokenMs: number) {
     this.#size = size;
-    this.#unitMs = unitMs;
+    this.#tokenMs = tokenMs;
   }
 
-  /** May overdraw. */
-  spend(nowMs: number): void {
-    this.#wholeMs = Math.max(nowMs, this.#wholeMs) + this.#unitMs;
+  /** Of an empty bucket too: then the next token comes later. */
+  take(nowMs: number): void {
+    this.#fullMs = Math.max(nowMs, this.#fullMs) + this.#tokenMs;
   }
 
-  /** Until a unit is there; 0 now. */
+  /** Until there is a token; 0 now. */
   waitMs(nowMs: number): number {
-    const spentMs = Math.max(0, this.#wholeMs - nowMs);
-    return Math.max(0, spentMs - (this.#size - 1) * this.#unitMs);
+    const missingMs = Math.max(0, this.#fullMs - nowMs);
+    return Math.max(0, missingMs - (this.#size - 1) * this.#tokenMs);
   }
 
-  isWhole(nowMs: number): boolean {
-    return this.#wholeMs <= nowMs;
+  isFull(nowMs: number): boolean {
+    return this.#fullMs <= nowMs;
   }
 }
 

@@ -1,4 +1,4 @@
-/** Whether the API server answers for one kind of object, and what the log tells of it. */
+/** Whether the API server responds for one kind of object, and what the log tells of it. */
 import { apiProblem } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import type { Fields, Level } from "../state/log-level.ts";
@@ -21,7 +21,7 @@ export class WatchedServer {
   /** The problem in the log: one line for each. */
   #logged = "";
 
-  /** `name` is the kind's, `currentMs` the time for which an answer counts. */
+  /** `name` is the kind's, `currentMs` the time for which a response counts. */
   constructor(
     name: string,
     log: (level: Level, message: string, fields?: Fields) => void,
@@ -34,13 +34,11 @@ export class WatchedServer {
 
   state(): WatchState {
     if (this.#failure) return this.#failure;
-    return this.#heardMs === undefined || this.isAbsent
-      ? "starting"
-      : "current";
+    return this.#heardMs === undefined || this.isStale ? "starting" : "current";
   }
 
-  /** Whether the last answer is too old to resume a watch; not before the first. */
-  get isAbsent(): boolean {
+  /** Whether the last response is too old to resume a watch; not before the first. */
+  get isStale(): boolean {
     return (
       this.#heardMs !== undefined &&
       monotonicMs() - this.#heardMs >= this.#currentMs
@@ -54,8 +52,8 @@ export class WatchedServer {
     this.#logged = "";
   }
 
-  /** An answer: what is known of its objects is current. */
-  answered(): void {
+  /** A LIST, or a sign of life of a watch: what is known of the objects is current. */
+  responded(): void {
     this.reached();
     this.#heardMs = monotonicMs();
     this.failures = 0;

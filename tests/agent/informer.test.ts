@@ -79,7 +79,7 @@ describe("startInformer", () => {
   test("what is there, what comes, changes and goes", async () => {
     await using watched = await watch();
     const { server, informer, changes } = watched;
-    await informer.started;
+    await informer.listed;
     await until(() => isWatching(watched), "the watch");
     server.definitions.put(definition("net2"));
     server.definitions.put(definition("net1", '{"a":1}'));
@@ -137,7 +137,7 @@ describe("startInformer", () => {
   test("a list of several pages is whole", async () => {
     const objects = Array.from({ length: 1001 }, (_, i) => `net${i}`);
     await using watched = await watch({ objects });
-    await watched.informer.started;
+    await watched.informer.listed;
     expect(watched.informer.list()).toHaveLength(1001);
     expect(watched.requests().slice(0, 3)).toEqual(["LIST", "LIST", "LIST"]);
   });
@@ -150,7 +150,7 @@ describe("startInformer", () => {
     expect(log).toEqual([
       'warn failed to watch network-attachment-definitions {"error":"the list of network-attachment-definitions has no end"}',
     ]);
-    expect(informer.hasStarted).toBe(false);
+    expect(informer.hasListed).toBe(false);
   });
 
   test.each(["end", "destroy"] as const)(
@@ -257,7 +257,7 @@ describe("startInformer", () => {
           server.inject({ ...statusFault(status), times: 3 }),
       });
       await until(() => watched.informer.state() === state, "the state");
-      await watched.informer.started;
+      await watched.informer.listed;
       expect(watched.informer.state()).toBe("current");
       expect(watched.log[0]).toStartWith(
         "warn failed to watch network-attachment-definitions",

@@ -8,7 +8,7 @@ describe("PodState", () => {
     expect(state.beginsLook("a")).toBe(true);
     // It was not compared: its ADD was at work.
     expect(state.beginsLook("a")).toBe(true);
-    state.compares("a");
+    state.hasCompared("a");
     expect(state.beginsLook("a")).toBe(false);
     expect(state.beginsLook("b")).toBe(true);
     state.retries.later("step");
@@ -19,14 +19,14 @@ describe("PodState", () => {
 
   test("compareAgain: the same input is new, and failed steps are due", () => {
     const state = new PodState();
-    state.compares("a");
+    state.hasCompared("a");
     state.retries.later("step");
     state.compareAgain();
     expect(state.beginsLook("a")).toBe(true);
     expect(state.retries.isDue("step")).toBe(true);
   });
 
-  test("beginsLook, the budget is spent: a look when a unit is back", () => {
+  test("beginsLook, the bucket is empty: a look when a token is there", () => {
     const state = new PodState();
     state.dueAt = Infinity;
     let looks = 0;
@@ -47,14 +47,14 @@ describe("PodState", () => {
 
   test("isNews: once for an input and the next one, again after that", () => {
     const state = new PodState();
-    state.compares("a");
+    state.hasCompared("a");
     expect(state.isNews("Reason", "text")).toBe(true);
     expect(state.isNews("Reason", "text")).toBe(false);
     expect(state.isNews("Reason", "other text")).toBe(true);
-    state.compares("b");
+    state.hasCompared("b");
     expect(state.isNews("Reason", "text")).toBe(false);
-    state.compares("c");
-    state.compares("d");
+    state.hasCompared("c");
+    state.hasCompared("d");
     expect(state.isNews("Reason", "text")).toBe(true);
   });
 });

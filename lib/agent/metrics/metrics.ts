@@ -34,7 +34,7 @@ export async function agentMetricsText(agent: Agent): Promise<string> {
   const { context, place } = agent;
   const text = await metricsText(context, agent.calls(), place);
   const pods = agent.pods();
-  if (!pods.hasStarted) return text;
+  if (!pods.hasListed) return text;
   const metrics = new Metrics();
   await auditMetrics(metrics, pods.list(), context, place);
   return text + metrics.text([auditFindings]);

@@ -10,7 +10,7 @@ import {
   defaultNetworkAnnotation,
   networksAnnotation,
 } from "../../select/attachment.ts";
-import { Budget } from "../timing.ts";
+import { TokenBucket } from "../timing.ts";
 import type { IndexedRecord } from "../record-index.ts";
 import { Retries } from "./retries.ts";
 
@@ -20,11 +20,8 @@ export class PodState {
   readonly retries = new Retries();
   /** The input of the last comparison. */
   #input = "";
-  /**
-   * Limits looks at new input, and steps: the author of one pod must not keep the node
-   * and the API server busy.
-   */
-  readonly #budget = new Budget(64, 2000);
+  /** For looks and steps: the author of one pod must not keep the node and the API server busy. */
+  readonly #bucket = new TokenBucket(64, 2000);
   /** Events for the present input, and for the one before, by reason and text. */
   #told = new Set<string>();
   #toldBefore: ReadonlySet<string> = new Set();
@@ -34,35 +31,35 @@ export class PodState {
     this.dueAt = Math.min(this.dueAt, monotonicMs() + ms);
   }
 
-  /** Whether to look at the pod now: its input is new, or a retry is due, and the budget allows it. */
+  /** Whether to compare the pod now: its input is new, or a retry is due, and there is a token. */
   beginsLook(input: string): boolean {
     if (input === this.#input && this.retries.nextMs() > 0) return false;
-    const waitMs = this.#budget.waitMs(monotonicMs());
+    const waitMs = this.#bucket.waitMs(monotonicMs());
     if (waitMs > 0) this.dueAfter(waitMs);
-    else this.spend();
+    else this.takeToken();
     return waitMs === 0;
   }
 
   /** For a look, or a step. */
-  spend(): void {
-    this.#budget.spend(monotonicMs());
+  takeToken(): void {
+    this.#bucket.take(monotonicMs());
   }
 
-  /** The input is compared now: nothing is done until it changes or a retry is due. */
-  compares(input: string): void {
+  /** Nothing is done until the input changes or a retry is due. */
+  hasCompared(input: string): void {
     if (input === this.#input) return;
     this.#input = input;
     this.#toldBefore = this.#told;
     this.#told = new Set();
   }
 
-  /** Something else has changed: the same input is compared again, and failed steps are due. */
+  /** Something beside the input has changed: it counts as new, and failed steps are due. */
   compareAgain(): void {
     this.#input = "";
     this.retries.hurry();
   }
 
-  /** Whether an event is to be written: once while it is true. */
+  /** Whether an event is still to be written: once while it is true. */
   isNews(reason: string, message: string): boolean {
     const key = `${reason} ${message}`;
     const isKnown = this.#told.has(key) || this.#toldBefore.has(key);

@@ -73,7 +73,7 @@ export class PodSteps {
       if (retries.isWaiting(keyOf(step))) continue;
       // A step that succeeds waits too: the next look must not repeat it at once.
       retries.later(keyOf(step));
-      state.spend();
+      state.takeToken();
       if (await this.#execute(step, pod, state, indexed)) state.dueAfter(0);
     }
   }
@@ -101,7 +101,7 @@ export class PodSteps {
       state.retries.laterOnly(addKey);
       return undefined;
     }
-    state.compares(inputOf(pod, indexed));
+    state.hasCompared(inputOf(pod, indexed));
     const desired = this.#desired(pod, state, record.ifname);
     if (!desired) {
       state.retries.keepOnly();

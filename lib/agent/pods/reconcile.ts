@@ -17,19 +17,20 @@ import type { Informer } from "../informer.ts";
 /** Pods whose networks are changed at the same time. */
 const mostPods = 4;
 
-/** Milliseconds between two looks at a pod: by hand, and by the node, records change without an event. */
-const lookEveryMs = 30_000;
+/** Milliseconds between two looks at a pod: records change, by hand or by the runtime, without an event. */
+const resyncMs = 30_000;
 
-/** Milliseconds between two looks at a pod without an event, whatever fails. */
+/** The least milliseconds from look to look at a pod without an event, whatever fails. */
 const leastMs = 500;
 
 export const reconcile: Part = {
   name: "attach",
   synced: (agent) => agent.pods().state() === "current",
-  run: (agent, signal) => new Reconciler(agent, signal).run(),
+  run: (agent, signal) => new Controller(agent, signal).run(),
 };
 
-class Reconciler {
+/** The work queue, as long as the pods of the node, and its workers. */
+class Controller {
   readonly #agent: Agent;
   readonly #pods: Informer<V1Pod>;
   readonly #signal: AbortSignal;
@@ -49,7 +50,7 @@ class Reconciler {
   }
 
   async run(): Promise<void> {
-    const unsubscribe = this.#pods.subscribe((_, pod) => this.#look(pod));
+    const unsubscribe = this.#pods.subscribe((_, pod) => this.#enqueue(pod));
     try {
       while (!this.#signal.aborted) {
         this.#woken = new AbortController();
@@ -64,7 +65,7 @@ class Reconciler {
     }
   }
 
-  /** Starts the pods that are due, the longest waiting first. Returns the milliseconds until the next one is. */
+  /** Starts the pods that are due, the longest waiting first. Returns milliseconds until the next one is. */
   #startDue(): number {
     const now = monotonicMs();
     const pods = this.#pods.list().map((pod) => {
@@ -76,11 +77,11 @@ class Reconciler {
       .filter(({ state }) => !this.#running.has(state))
       .toSorted((a, b) => a.state.dueAt - b.state.dueAt);
     for (const { pod, state } of waiting) {
-      if (this.#running.size === mostPods) return lookEveryMs;
-      if (state.dueAt > now) return Math.min(lookEveryMs, state.dueAt - now);
+      if (this.#running.size === mostPods) return resyncMs;
+      if (state.dueAt > now) return Math.min(resyncMs, state.dueAt - now);
       this.#running.set(state, this.#reconcile(pod, state));
     }
-    return lookEveryMs;
+    return resyncMs;
   }
 
   async #reconcile(pod: V1Pod, state: PodState): Promise<void> {
@@ -88,13 +89,13 @@ class Reconciler {
     state.dueAt = Infinity;
     this.#watchDefinitions(pod);
     await this.#steps.reconcile(pod, state);
-    const waitMs = Math.min(lookEveryMs, state.retries.nextMs());
+    const waitMs = Math.min(resyncMs, state.retries.nextMs());
     state.dueAfter(Math.max(leastMs, waitMs));
     this.#running.delete(state);
     this.#woken.abort();
   }
 
-  #look(pod: V1Pod): void {
+  #enqueue(pod: V1Pod): void {
     this.#states.get(uidOf(pod))?.dueAfter(0);
     this.#woken.abort();
   }
@@ -117,7 +118,7 @@ class Reconciler {
       if (pod.metadata?.namespace !== namespace && !text.includes(namespace))
         continue;
       this.#states.get(uidOf(pod))?.compareAgain();
-      this.#look(pod);
+      this.#enqueue(pod);
     }
   }
 }

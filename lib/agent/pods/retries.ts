@@ -28,7 +28,7 @@ export class Retries {
     for (const retry of this.#byKey.values()) retry.at = monotonicMs();
   }
 
-  /** Forgets the others: a retry that is due is a look. */
+  /** Forgets the others: each retry that is due costs a look at the pod. */
   keepOnly(...keys: readonly string[]): void {
     for (const key of this.#byKey.keys())
       if (!keys.includes(key)) this.#byKey.delete(key);

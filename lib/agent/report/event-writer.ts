@@ -13,7 +13,7 @@ import { messageOf } from "../../linux/errno.ts";
 import { cut, escapeControls } from "../../linux/text.ts";
 import { ResponseError } from "../api-response.ts";
 import type { Agent, AgentEvent } from "../part.ts";
-import { Budget } from "../timing.ts";
+import { TokenBucket } from "../timing.ts";
 
 /** Milliseconds. */
 const limits = {
@@ -31,8 +31,8 @@ const longestMessage = 1020;
 /** Events that wait: a node where everything fails must not fill our memory. */
 const mostWaiting = 500;
 
-/** New events of one object: the author of a pod words them, by an annotation that changes all the time. */
-const newEvents = () => new Budget(80, 30_000);
+/** New events of one object: its author can make new ones all the time, by an annotation. */
+const newEventsOfObject = () => new TokenBucket(80, 30_000);
 
 /** Container IDs and UUIDs: plugins name the sandbox, and each try has another one. */
 const ids = /\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b|\b[\da-f]{12,}\b/g;
@@ -52,7 +52,7 @@ interface EventWriterDependencies extends Pick<Agent, "node" | "api" | "log"> {
 export class EventWriter {
   readonly #dependencies: EventWriterDependencies;
   readonly #known = new Map<string, Known>();
-  readonly #budgets = new Map<string, Budget>();
+  readonly #buckets = new Map<string, TokenBucket>();
   #told = "";
 
   constructor(dependencies: EventWriterDependencies) {
@@ -77,11 +77,11 @@ export class EventWriter {
       known.object.lastTimestamp = now;
       return;
     }
-    const budget = this.#budgets.get(object) ?? newEvents();
+    const bucket = this.#buckets.get(object) ?? newEventsOfObject();
     const ms = now.getTime();
-    if (budget.waitMs(ms) > 0 || this.#waiting().length >= mostWaiting) return;
-    budget.spend(ms);
-    this.#budgets.set(object, budget);
+    if (bucket.waitMs(ms) > 0 || this.#waiting().length >= mostWaiting) return;
+    bucket.take(ms);
+    this.#buckets.set(object, bucket);
     this.#known.set(key, {
       object: objectOf(event, this.#dependencies.node, now),
       written: 0,
@@ -101,8 +101,8 @@ export class EventWriter {
     for (const [key, { object }] of this.#known)
       if (ms - object.lastTimestamp.getTime() > limits.forget)
         this.#known.delete(key);
-    for (const [object, budget] of this.#budgets)
-      if (budget.isWhole(ms)) this.#budgets.delete(object);
+    for (const [object, bucket] of this.#buckets)
+      if (bucket.isFull(ms)) this.#buckets.delete(object);
     for (const known of this.#waiting()) {
       const { triedMs } = known;
       if (triedMs !== undefined && ms - triedMs < limits.again) continue;

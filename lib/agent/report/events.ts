@@ -171,7 +171,7 @@ const reasons = {
 /** A finding is told once, when two rounds in a row have it: the API server may be behind. */
 async function auditAgain(agent: Agent, signal: AbortSignal): Promise<void> {
   let before = new Map<string, "new" | "told">();
-  await Promise.race([agent.pods().started, aborted(signal)]);
+  await Promise.race([agent.pods().listed, aborted(signal)]);
   while (!signal.aborted) {
     const pods = agent.pods().list();
     const audit = await auditPods(pods, agent.context, agent.place);
