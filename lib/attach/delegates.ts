@@ -24,6 +24,8 @@ export function delegateCaller(
     stderr: dependencies.stderr,
     started,
     executed: observer(context),
+    warn: (message, call) =>
+      context.log().warn(message, loadLog().fieldsOfCall(call)),
     sleep: dependencies.sleep,
     containerVariable,
     self: dependencies.self(),

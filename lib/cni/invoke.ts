@@ -49,6 +49,8 @@ export interface Caller {
   started?: (() => unknown) | undefined;
   /** Called after each execution, for a log. Must not throw. */
   executed?: ((execution: Execution) => void) | undefined;
+  /** Called for what looks wrong in a call that succeeded. Must not throw. */
+  warn?: (message: string, call: Call) => void;
   /** Time limit of one execution in milliseconds. */
   timeoutMs: number;
   /** Takes the delegates' stderr: our stderr. */
@@ -132,6 +134,11 @@ export async function invoke<T>(
         throw undecodable(result, problem);
       }
       output = read(value);
+    }
+    if (result.stdout.includes('"msg"')) {
+      const { printedError } = await pluginErrors();
+      const problem = printedError(call, result);
+      if (problem !== undefined) caller.warn?.(problem, call);
     }
   } catch (cause) {
     const error = CniError.from(cause);

@@ -156,6 +156,19 @@ export function undecodable(
   return lastError(stdout) ?? unspoken(problem, details, cause);
 }
 
+/**
+ * The warning of a plugin that succeeded and printed an error, which libcni takes for an
+ * empty result (F-6); undefined for any other output.
+ */
+export function printedError(
+  { type }: Pick<FailedCall, "type">,
+  { stdout }: Pick<ExecResult, "stdout">,
+): string | undefined {
+  const error = lastError(stdout);
+  if (!error) return undefined;
+  return `plugin ${quote(type)} succeeded, but printed an error with code ${error.code}: ${quoteOutput(error.message)}`;
+}
+
 /** Our own error for a plugin without one. */
 function unspoken(
   message: string,

@@ -55,18 +55,21 @@ async function call(
   using double = new DelegateDouble("plugin");
   double.behave("plugin", behaviour);
   const { words, ...how } = testCaller(caller);
+  const warnings: string[] = [];
+  const warn = (message: string) => void warnings.push(message);
   let answer: unknown;
   let error: unknown;
   try {
     answer = await invoke(
       callOf([double.bin], request),
-      how,
+      { ...how, warn },
       read ?? undefined,
     );
   } catch (thrown) {
     error = thrown;
   }
-  return { answer, error, stderr: words.join(""), calls: double.calls() };
+  const stderr = words.join("");
+  return { answer, error, stderr, warnings, calls: double.calls() };
 }
 
 const toAdd = 'plugin "plugin" failed to add eth0: ';
@@ -535,9 +538,32 @@ describe("invoke", () => {
 
   test("a success that looks like an error is one (F-6)", async () => {
     const stdout = { code: 7, msg: "m" };
-    const { answer, error } = await call({ stdout });
+    const { answer, error, warnings } = await call({ stdout });
     expect([answer, error]).toEqual([stdout, undefined]);
+    expect(warnings).toEqual([
+      'plugin "plugin" succeeded, but printed an error with code 7: "m"',
+    ]);
   });
+
+  test.each<[Call["verb"], string, string | undefined]>([
+    ["DEL", '{"code":7,"msg":"m"}', "m"],
+    ["DEL", 'deleting\n{"code":7,"msg":"m","details":"d"}\n', "m"],
+    ["CHECK", '{"code":7,"msg":"m"}', "m"],
+    ["GC", '{"code":7,"msg":"m"}', "m"],
+    ["STATUS", '{"code":50,"msg":"m"}', "m"],
+    ["DEL", "", undefined],
+    ["DEL", '{"msg":"done"}', undefined],
+    ["DEL", 'the "msg" is {', undefined],
+    ["ADD", '{"cniVersion":"1.0.0","dns":{"msg":"m"}}', undefined],
+  ])(
+    "%s that succeeds with %j, is warned of: %p",
+    async (verb, stdout, msg) => {
+      const { error, warnings } = await call({ stdout }, { verb }, {}, null);
+      expect(error).toBeUndefined();
+      const messages = warnings.map((one) => one.replace(/^.*: /, ""));
+      expect(messages).toEqual(msg === undefined ? [] : [`"${msg}"`]);
+    },
+  );
 
   test.each<[Call["verb"], string]>([
     ["ADD", "failed to add eth0"],

@@ -191,6 +191,29 @@ rm "$0" && echo garbage >"$0" && chmod 755 "$0"
     expect(await node.remains()).toEqual(nothing);
   });
 
+  test("an error with exit code 0 is a success, and a warning names plugin and message (F-6)", async () => {
+    const error = '{"cniVersion":"1.0.0","code":7,"msg":"no such master"}';
+    installed("mild", `#!/bin/sh\necho '${error}'\n`, 0o755);
+    node.network("50-mild.conf", {
+      cniVersion: "1.0.0",
+      name: "mild-net",
+      type: "mild",
+    });
+    const pod = await node.pod();
+    const options = {
+      annotations: { cni: "mild" },
+      config: { log_level: "warn", logFile: undefined },
+    };
+    for (const verb of ["ADD", "DEL"] as const) {
+      const { stderr } = await node.call(verb, pod, options);
+      expect(stderr).toContain(
+        'warn: plugin "mild" succeeded, but printed an error with code 7: "no such master"',
+      );
+      expect(stderr).toContain('network="mild-net"');
+    }
+    expect(await node.remains()).toEqual(nothing);
+  });
+
   function installed(type: string, text: string, mode: number): string {
     node.plugin(type, text, mode);
     return type;
