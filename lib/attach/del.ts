@@ -215,8 +215,8 @@ async function deleteUnrecorded(
   if (!foreign) return;
   const adopted = await adoptMultusRecord(context, foreign);
   if (!adopted) {
-    const { deleteCached } = await import("./foreign/unrecorded.ts");
-    return deleteCached(context, foreign, lock, deadline);
+    const { deleteBestEffort } = await import("./foreign/unrecorded.ts");
+    return deleteBestEffort(context, foreign, lock, deadline);
   }
   const { record, results } = adopted;
   const { netns } = context.request;

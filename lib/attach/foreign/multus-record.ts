@@ -19,7 +19,11 @@ import type { AttachmentRecord } from "../../state/record.ts";
 import { newRecord } from "../add-attachments.ts";
 import type { Context } from "../context.ts";
 import { multusPath } from "./foreign-records.ts";
-import { decodedObject, givenResult, maxForeignBytes } from "./unrecorded.ts";
+import {
+  decodedObject,
+  givenResult,
+  maxForeignBytes,
+} from "./runtime-cache.ts";
 
 /** A record made of a file of Multus, with the runtime's own result. */
 export interface AdoptedRecord {
