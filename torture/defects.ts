@@ -200,7 +200,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "GC tells the networks of another list what is valid",
-    file: "lib/attach/gc-networks.ts",
+    file: "lib/attach/gc/gc-networks.ts",
     scenario: "GC of another list",
     edits: [
       {

@@ -23,13 +23,13 @@ import { CorruptRecord, RecordError, isSameAdd } from "../state/record.ts";
 import { type Context, deadlineOf, isNested } from "./context.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
 import { leastShareMs } from "./delete-attachments.ts";
-import { gcNetworks, isOnlyGenieNetwork } from "./gc-networks.ts";
-import { ValidAttachments } from "./valid-attachments.ts";
+import { gcNetworks, isOnlyGenieNetwork } from "./gc/gc-networks.ts";
+import { ValidAttachments } from "./gc/valid-attachments.ts";
 import {
   type RecordSummary,
   type RecordSurvey,
   RecordSurveyor,
-} from "./record-survey.ts";
+} from "./gc/record-survey.ts";
 import { retryAbandoned } from "./abandoned/retry-abandoned.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */

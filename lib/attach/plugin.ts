@@ -33,7 +33,7 @@ export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
       return run(request, dependencies, gc);
     },
     async status(request) {
-      const { status } = await import("./check.ts");
+      const { status } = await import("./readiness.ts");
       return run(request, dependencies, status);
     },
     refused(error, config) {

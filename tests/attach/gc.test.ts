@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import type { Context } from "../../lib/attach/context.ts";
 import { gc } from "../../lib/attach/gc.ts";
-import { ValidAttachments } from "../../lib/attach/valid-attachments.ts";
+import { ValidAttachments } from "../../lib/attach/gc/valid-attachments.ts";
 import { invalidConfig } from "../../lib/cni/error.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";

@@ -3,7 +3,7 @@
  * STATUS"). The errors for a runtime are in tests/integration.
  */
 import { expect, test } from "bun:test";
-import { status } from "../../lib/attach/check.ts";
+import { status } from "../../lib/attach/readiness.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { contextOf } from "../support/context.ts";

@@ -4,7 +4,7 @@
  * STATUS is good. Asked by `--taint` and `--labels`; pods do not wait for it.
  */
 import * as v from "valibot";
-import { status } from "../../attach/check.ts";
+import { status } from "../../attach/readiness.ts";
 import { type Context, readNetworks } from "../../attach/context.ts";
 import { delegateCaller } from "../../attach/delegates.ts";
 import { readConfDir } from "../../cni/confdir.ts";

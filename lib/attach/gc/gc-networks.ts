@@ -3,22 +3,22 @@
  * "CHECK, GC, STATUS"). The runtime knows one interface of a container, the delegates'
  * networks know others, so each network gets a list of its own (cni-plugin.md P-GC-4).
  */
-import { readConfDir } from "../cni/confdir.ts";
-import type { NetworkConfigList } from "../cni/conflist.ts";
-import { CniError, Code } from "../cni/error.ts";
-import { executesAny } from "../cni/executable-types.ts";
-import { type ValidAttachment, gcNetwork } from "../cni/network-upkeep.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { statusIfAny } from "../linux/files.ts";
-import { quote } from "../linux/text.ts";
-import { ownTypes } from "../select/node-networks.ts";
-import { defaultNetworks } from "../select/default-network.ts";
-import type { Lock } from "../state/lock.ts";
-import { withRecordsAlone } from "../state/records-lock.ts";
-import { type Context, prefixNetwork, readNetworks } from "./context.ts";
-import { delegateCaller } from "./delegates.ts";
-import type { MultusAttachment } from "./foreign/multus-containers.ts";
+import { readConfDir } from "../../cni/confdir.ts";
+import type { NetworkConfigList } from "../../cni/conflist.ts";
+import { CniError, Code } from "../../cni/error.ts";
+import { executesAny } from "../../cni/executable-types.ts";
+import { type ValidAttachment, gcNetwork } from "../../cni/network-upkeep.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { statusIfAny } from "../../linux/files.ts";
+import { quote } from "../../linux/text.ts";
+import { ownTypes } from "../../select/node-networks.ts";
+import { defaultNetworks } from "../../select/default-network.ts";
+import type { Lock } from "../../state/lock.ts";
+import { withRecordsAlone } from "../../state/records-lock.ts";
+import { type Context, prefixNetwork, readNetworks } from "../context.ts";
+import { delegateCaller } from "../delegates.ts";
+import type { MultusAttachment } from "../foreign/multus-containers.ts";
 import type {
   NetworkInUse,
   RecordSummary,
@@ -96,7 +96,7 @@ async function readMultus({
   const { multusDir } = context.config;
   if (multusDir === "" || statusIfAny(multusDir) === undefined) return [];
   const { attachmentsOfMultus } =
-    await import("./foreign/multus-containers.ts");
+    await import("../foreign/multus-containers.ts");
   return attachmentsOfMultus(context, valid.without(before.records));
 }
 

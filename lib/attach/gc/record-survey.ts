@@ -2,14 +2,14 @@
  * What GC reads of all records of the node: a summary of each, and the networks of
  * delegates that they name.
  */
-import type { NetworkConfigList } from "../cni/conflist.ts";
+import type { NetworkConfigList } from "../../cni/conflist.ts";
 import {
   type DirectoryReading,
   isUnchanged,
   recordDirectory,
-} from "../state/record-directory.ts";
-import type { AttachmentRecord } from "../state/record.ts";
-import type { Context } from "./context.ts";
+} from "../../state/record-directory.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
+import type { Context } from "../context.ts";
 
 export interface RecordSummary extends Pick<
   AttachmentRecord,

@@ -3,12 +3,12 @@
  * P-GC-1).
  */
 import * as v from "valibot";
-import { invalidConfig } from "../cni/error.ts";
-import { own } from "../cni/json.ts";
-import type { ValidAttachment } from "../cni/network-upkeep.ts";
-import { object, parse } from "../cni/schema.ts";
-import type { AttachmentRecord } from "../state/record.ts";
-import { Records } from "../state/records.ts";
+import { invalidConfig } from "../../cni/error.ts";
+import { own } from "../../cni/json.ts";
+import type { ValidAttachment } from "../../cni/network-upkeep.ts";
+import { object, parse } from "../../cni/schema.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
+import { Records } from "../../state/records.ts";
 
 type Pair = Pick<AttachmentRecord, "containerId" | "ifname">;
 
