@@ -26,9 +26,10 @@ export async function checkNetwork(
   const version = protocolVersion(list);
   if (list.disableCheck || !has(version, "check")) return;
   const prevResult = result && convertResult(result, version);
+  const verb = "CHECK" as const;
   for (const plugin of list.plugins) {
-    const parts = { runtime, prevResult };
-    await callPlugin("CHECK", list, plugin, parts, deadline, caller);
+    const call = { verb, list, plugin, runtime, prevResult, deadline };
+    await callPlugin(call, caller);
   }
 }
 
@@ -49,12 +50,14 @@ export async function gcNetwork(
     "cni.dev/valid-attachments": valid,
     "cni.dev/attachments": valid,
   };
-  const parts = { runtime: withoutContainer(path), extra };
+  const runtime = withoutContainer(path);
   const errors: CniError[] = [];
+  const verb = "GC" as const;
   for (const [i, plugin] of list.plugins.entries()) {
     const share = deadline.share(list.plugins.length - i);
     try {
-      await callPlugin("GC", list, plugin, parts, share, caller);
+      const call = { verb, list, plugin, runtime, extra, deadline: share };
+      await callPlugin(call, caller);
     } catch (error) {
       errors.push(CniError.from(error));
     }
@@ -70,9 +73,10 @@ export async function statusNetwork(
   caller: Caller,
 ): Promise<void> {
   if (!has(protocolVersion(list), "status")) return;
-  const parts = { runtime: withoutContainer(path) };
+  const runtime = withoutContainer(path);
+  const verb = "STATUS" as const;
   for (const plugin of list.plugins)
-    await callPlugin("STATUS", list, plugin, parts, deadline, caller);
+    await callPlugin({ verb, list, plugin, runtime, deadline }, caller);
 }
 
 /** Throws the first of several errors, the texts of the others in its details; nothing when there is none. */

@@ -58,17 +58,10 @@ export async function addNetwork(
   const read = (output: unknown) =>
     convertResult(parseResult(output, version), version);
   let result = before && convertResult(before, version);
+  const verb = "ADD" as const;
   for (const plugin of list.plugins) {
-    const parts = { runtime, prevResult: result };
-    result = await callPlugin(
-      "ADD",
-      list,
-      plugin,
-      parts,
-      deadline,
-      caller,
-      read,
-    );
+    const call = { verb, list, plugin, runtime, prevResult: result, deadline };
+    result = await callPlugin(call, caller, read);
   }
   if (!result) throw invalidConfig("no plugins in list");
   return result;
@@ -89,9 +82,10 @@ export async function delNetwork(
   const prevResult = has(version, "prevResultOnDel")
     ? tolerant(result, version)
     : undefined;
+  const verb = "DEL" as const;
   for (const plugin of list.plugins.toReversed()) {
-    const parts = { runtime, prevResult };
-    await callPlugin("DEL", list, plugin, parts, deadline, caller);
+    const call = { verb, list, plugin, runtime, prevResult, deadline };
+    await callPlugin(call, caller);
   }
 }
 
@@ -183,20 +177,24 @@ function tolerant(
   }
 }
 
+/** The call of one plugin of a list. */
+interface PluginCall extends ConfigParts {
+  verb: Verb;
+  list: NetworkConfigList;
+  plugin: PluginConf;
+  deadline: Deadline;
+}
+
 /** Executes one plugin of a list; `read` as in {@link invoke}. */
 export function callPlugin<T>(
-  verb: Verb,
-  list: NetworkConfigList,
-  plugin: PluginConf,
-  parts: ConfigParts,
-  deadline: Deadline,
+  call: PluginCall,
   caller: Caller,
   read?: (output: unknown) => T,
 ): Promise<T | undefined> {
-  const config = pluginConfig(list, plugin, parts);
+  const { verb, list, plugin, runtime, deadline } = call;
+  const config = pluginConfig(list, plugin, call);
   const { type } = plugin;
   const network = list.name;
-  const { runtime } = parts;
   return invoke(
     { verb, type, network, config, runtime, deadline },
     caller,
