@@ -26,7 +26,8 @@ import {
 
 export async function add(context: Context): Promise<Result> {
   const { request, records, config } = context;
-  if (config.unknownKeys.length > 0) await warnOfUnknownKeys(context);
+  if (config.unknownKeys.length > 0 || config.hasEmptyAutomatic)
+    await warnOfKeys(context);
   refusePrevResult(context);
   refuseNested(context);
   const forward = deadlineOf(context, "add");
@@ -50,10 +51,14 @@ export async function add(context: Context): Promise<Result> {
   });
 }
 
-async function warnOfUnknownKeys({ config, log }: Context): Promise<void> {
+async function warnOfKeys({ config, log }: Context): Promise<void> {
+  const { unknownKeys, hasEmptyAutomatic } = config;
   const { describeUnknownKeys } = await import("../select/nearest-key.ts");
-  const { configKeys } = await import("../select/config-schema.ts");
-  const keys = describeUnknownKeys(config.unknownKeys, configKeys);
+  const { configKeys, emptyAutomatic } =
+    await import("../select/config-schema.ts");
+  if (hasEmptyAutomatic) log().warn(emptyAutomatic);
+  if (unknownKeys.length === 0) return;
+  const keys = describeUnknownKeys(unknownKeys, configKeys);
   log().warn(`unknown configuration keys are ignored: ${keys}`);
 }
 

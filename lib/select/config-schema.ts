@@ -116,6 +116,10 @@ export function usableConfig(
   return requireConfig(usable);
 }
 
+/** The warning of a configuration with `automatic` and without its networks. */
+export const emptyAutomatic =
+  '"automatic" has no effect without "automatic.networks": a pod with a blank "cni" gets the default network';
+
 /** The paths of unknown keys. `cni.dev/…` is CNI's. */
 export function unknownConfigKeys(config: JsonObject): string[] {
   return keysIn(config).filter(

@@ -57,6 +57,9 @@ function directoriesOf(binDir: string | readonly string[]): string[] {
 /** Null is absent, as for Go programs. */
 function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
   const { kubernetes, policy, allowedPlugins } = keys;
+  const automatic = keys.automatic
+    ? automaticChoice(keys.automatic)
+    : undefined;
   return {
     /** Our own plugin type: files that name it are no candidates (selection.md §4). */
     type: keys.type ?? "genie",
@@ -105,7 +108,9 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     /** Single-use plugin types that a pod may use more than once (selection.md §8). */
     allowRepeated: keys.allowRepeated ?? [],
     /** The networks of pods that choose none (selection.md §10); undefined: the default network. */
-    automatic: keys.automatic ? automaticChoice(keys.automatic) : undefined,
+    automatic,
+    /** `automatic` names no network, so it means nothing. */
+    hasEmptyAutomatic: Boolean(keys.automatic) && automatic === undefined,
     /** The directory in `confDir` of a chain for every pod (selection.md §11). */
     auxiliaryChain: keys.auxiliaryChain ?? undefined,
     /** The name of this node in the API. */

@@ -124,3 +124,21 @@ describe("unknown keys", () => {
     expect(node.log().trim().split("\n")).toEqual(lines);
   });
 });
+
+test.each([{}, { by: "traffic" }, { networks: [] }, { networks: null }])(
+  "automatic %j, which names no network: a warning at ADD, the default network",
+  async (automatic) => {
+    await using node = await startScriptedNode();
+    const config = { automatic, log_level: "warn" };
+    const pod = await node.attach({ annotations: { cni: "" }, config });
+    const lines = node.log().trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      {
+        level: "warn",
+        msg: '"automatic" has no effect without "automatic.networks": a pod with a blank "cni" gets the default network',
+      },
+    ]);
+    await node.succeed("DEL", pod, { config });
+    expect(node.log().trim().split("\n")).toEqual(lines);
+  },
+);

@@ -10,7 +10,11 @@ import { parseConfList } from "../../cni/conflist.ts";
 import { isObject, own, parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { quote } from "../../linux/text.ts";
-import { configKeys, unknownConfigKeys } from "../../select/config-schema.ts";
+import {
+  configKeys,
+  emptyAutomatic,
+  unknownConfigKeys,
+} from "../../select/config-schema.ts";
 import { annotationsCapability } from "../../select/config.ts";
 import { nearest } from "../../select/nearest-key.ts";
 import { ownType } from "../node/directories.ts";
@@ -159,8 +163,21 @@ interface ListWarning extends Problem {
 
 /** Warnings about the decoded file. */
 export function listWarnings(list: unknown): ListWarning[] {
-  const unknown = unknownConfigKeys(ownPlugin(list));
-  return [...placeWarnings(list), ...unknown.map(unknownKeyWarning)];
+  const plugin = ownPlugin(list);
+  return [
+    ...placeWarnings(list),
+    ...unknownConfigKeys(plugin).map(unknownKeyWarning),
+    ...automaticWarnings(own(plugin, "automatic")),
+  ];
+}
+
+function automaticWarnings(automatic: unknown): ListWarning[] {
+  const networks = own(automatic, "networks");
+  const isEmpty = Array.isArray(networks) ? networks.length === 0 : !networks;
+  if (!isObject(automatic) || !isEmpty) return [];
+  const advice =
+    'name the networks in "automatic.networks", or remove "automatic"';
+  return [{ verdict: "warn", found: emptyAutomatic, advice }];
 }
 
 /** A misspelt policy is no policy (configuration.md). */

@@ -115,6 +115,11 @@ describe("doctor, genie's file and the default network", () => {
           'unknown key "kubernetes.kubeConfig" is ignored: did you mean "kubernetes.kubeconfig"?',
         ],
         ["a key like none", { xyzzy: 1 }, 'unknown key "xyzzy" is ignored'],
+        [
+          "automatic without networks",
+          { automatic: { by: "traffic" } },
+          '"automatic" has no effect without "automatic.networks": a pod with a blank "cni" gets the default network',
+        ],
       ] as const
     ).map(([what, keys, found]): Trouble => [
       what,
