@@ -67,7 +67,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a DEL that never succeeds is never given up",
-    file: "lib/attach/abandoned/abandoned.ts",
+    file: "lib/attach/abandoned/failed-delete.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       { before: "count >= enoughFailures &&", after: "count >= 1000 &&" },
@@ -75,7 +75,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "DEL gives up after its first failure",
-    file: "lib/attach/abandoned/abandoned.ts",
+    file: "lib/attach/abandoned/failed-delete.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {
@@ -86,7 +86,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "what is given up is forgotten",
-    file: "lib/attach/abandoned/abandoned.ts",
+    file: "lib/attach/abandoned/failed-delete.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {
@@ -109,7 +109,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "the DEL of a failed ADD counts like any other",
-    file: "lib/attach/abandoned/abandoned.ts",
+    file: "lib/attach/abandoned/failed-delete.ts",
     scenario: "a failed ADD that cannot be deleted",
     edits: [
       {
@@ -251,7 +251,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a record that is written again is not synced",
-    file: "lib/attach/abandoned/abandoned.ts",
+    file: "lib/attach/abandoned/failed-delete.ts",
     scenario: "a rewritten record",
     edits: [
       {

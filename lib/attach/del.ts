@@ -118,7 +118,7 @@ async function setAsideUnreadable(
   try {
     records.setAside(name);
   } catch (problem) {
-    const { settleUnreadable } = await import("./abandoned/abandoned.ts");
+    const { settleUnreadable } = await import("./abandoned/failed-delete.ts");
     return settleUnreadable(context, name, problem);
   }
   await deleteUnrecorded(context, lock, deadline);
@@ -160,7 +160,7 @@ export async function deleteRecord(
   );
   if (outcome.remaining.length > 0) {
     const { abandonedRecords } = await import("../state/record-directory.ts");
-    const { settle } = await import("./abandoned/abandoned.ts");
+    const { settle } = await import("./abandoned/failed-delete.ts");
     await settle(context, record, outcome, stored.hasCompleted);
     // On a disk that cannot be written the file is all that tells of the rest.
     if (record.adopted && abandonedRecords(context).has(record))
@@ -171,7 +171,7 @@ export async function deleteRecord(
   try {
     records.remove(record);
   } catch (cause) {
-    const { settleUnremoved } = await import("./abandoned/abandoned.ts");
+    const { settleUnremoved } = await import("./abandoned/failed-delete.ts");
     settleUnremoved(context, record, cause);
     end = "kept";
   }

@@ -1,7 +1,7 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
 import { attachmentOf, recordOf, resultsOf } from "../support/records.ts";
 import { describe, expect, spyOn, test } from "bun:test";
-import { settle } from "../../lib/attach/abandoned/abandoned.ts";
+import { settle } from "../../lib/attach/abandoned/failed-delete.ts";
 import type { Context } from "../../lib/attach/context.ts";
 import type { DeleteOutcome } from "../../lib/attach/delete-attachments.ts";
 import { LivingRecords } from "../../lib/attach/abandoned/living-records.ts";

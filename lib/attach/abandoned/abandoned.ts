@@ -1,189 +1,25 @@
 /**
- * Records whose DEL failed (state.md "Never stuck, never forgotten"). The runtime gets
- * an error and tries again, or the rest of the record is abandoned and the DEL
- * succeeds, so that no pod stays in Terminating for ever. Abandoned records are kept in
- * `<dataDir>/abandoned` with the errors, until a later DEL succeeds or an operator
- * drops them. Loaded when a DEL fails, and by GC.
+ * Abandoned attachments (state.md "Never stuck, never forgotten"): kept in
+ * `<dataDir>/abandoned` with the errors, until a later DEL succeeds or an operator drops
+ * them. Loaded when a DEL fails, and by GC.
  */
-import { Code, CniError } from "../../cni/error.ts";
-import { throwFirst } from "../../cni/network-upkeep.ts";
-import { messageOf } from "../../linux/errno.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
 import {
   type RecordDirectory,
   abandonedRecords,
-  recordDirectory,
 } from "../../state/record-directory.ts";
 import {
   type Abandonment,
   type AttachmentRecord,
-  type DeleteFailures,
   executedIn,
   resultKey,
   withExecuted,
 } from "../../state/record.ts";
-import { type Context, prefixNetwork } from "../context.ts";
+import type { Context } from "../context.ts";
 import {
   type FailedDelete,
-  type DeleteOutcome,
   removeDeviceInfoOf,
 } from "../delete-attachments.ts";
-
-/** The number of failed DELs before an attachment may be abandoned. */
-const enoughFailures = 3;
-
-/** Returns if everything that is left was abandoned; else throws the error for the runtime. */
-export async function settle(
-  context: Context,
-  record: AttachmentRecord,
-  { remaining, failures }: DeleteOutcome,
-  hasCompleted: (key: string) => boolean,
-): Promise<void> {
-  // An attachment whose ADD never completed is tried once more, and no more.
-  const isOver = ({ attachment, reached }: FailedDelete): boolean =>
-    reached && !hasCompleted(resultKey(attachment));
-  const over = failures.filter(isOver);
-  const counted = failures.filter((failure) => !isOver(failure));
-  const left = withExecuted(record, remaining);
-  if (counted.length === 0) return giveUp(context, left, over);
-  // An attachment that was not reached has not failed yet.
-  const known = counted.some(({ reached }) => reached)
-    ? countFailure(context, record)
-    : record.failures;
-  if (known && isEnough(context, known)) return giveUp(context, left, failures);
-  const problem = await keepCounted(
-    context,
-    { ...left, failures: known },
-    over,
-  );
-  if (problem && isOld(context, record)) return giveUp(context, left, failures);
-  throwFirst([
-    ...counted.map(({ attachment, error }) =>
-      prefixNetwork(error, record.pod, displayName(attachment)),
-    ),
-    ...(problem ? [problem] : []),
-  ]);
-}
-
-/**
- * Everything is deleted, but its record cannot be removed. Returns when it is too
- * old for the runtime to try again for that alone; throws 5, else.
- */
-export function settleUnremoved(
-  context: Context,
-  record: AttachmentRecord,
-  cause: unknown,
-): void {
-  const problem = notUpdated(context, cause);
-  if (!isOld(context, record)) throw problem;
-}
-
-/**
- * An unreadable record cannot be moved aside. Returns when its file is too old for the
- * runtime to try again for that alone; throws `problem`, else.
- */
-export function settleUnreadable(
-  context: Context,
-  name: string,
-  problem: unknown,
-): void {
-  const { config, dependencies, log } = context;
-  const nowMs = dependencies.now().getTime();
-  const ageMs = recordDirectory(context).ageOf(name, nowMs) ?? 0;
-  const { deleteGiveUpMs } = config;
-  if (deleteGiveUpMs === 0 || ageMs < deleteGiveUpMs) throw problem;
-  log().error(messageOf(problem));
-}
-
-/** The failures of this DEL and the earlier ones. */
-function countFailure(
-  { dependencies }: Context,
-  { failures }: AttachmentRecord,
-): DeleteFailures {
-  const bootId = dependencies.bootId();
-  const count = (failures?.count ?? 0) + 1;
-  if (!failures) return { count, bootId, uptimeMs: dependencies.uptimeMs() };
-  // The first one was before this boot: as long ago, at least, as this boot.
-  return failures.bootId === bootId
-    ? { ...failures, count }
-    : { count, bootId, uptimeMs: 0 };
-}
-
-function isEnough(
-  context: Context,
-  { count, uptimeMs }: DeleteFailures,
-): boolean {
-  return count >= enoughFailures && isPast(context, uptimeMs);
-}
-
-/** If failures cannot be counted, the record's age in this boot decides. */
-function isOld(
-  context: Context,
-  { bootId, uptimeMs }: AttachmentRecord,
-): boolean {
-  const isOfThisBoot = bootId === context.dependencies.bootId();
-  return isPast(context, isOfThisBoot ? uptimeMs : 0);
-}
-
-/** Whether that was `deleteGiveUp` ago, in milliseconds since the boot. */
-function isPast({ config, dependencies }: Context, sinceMs: number): boolean {
-  const { deleteGiveUpMs } = config;
-  return (
-    deleteGiveUpMs > 0 && dependencies.uptimeMs() - sinceMs >= deleteGiveUpMs
-  );
-}
-
-/**
- * Rewrites the record for the next DEL, without the abandoned attachments; returns
- * the error of a failure.
- */
-async function keepCounted(
-  context: Context,
-  record: AttachmentRecord,
-  over: readonly FailedDelete[],
-): Promise<CniError | undefined> {
-  const gone = new Set(over.map(({ attachment }) => attachment));
-  const left = executedIn(record).filter((one) => !gone.has(one));
-  try {
-    if (over.length > 0) {
-      logGivenUp(context, over);
-      await abandon(context, record, over);
-    }
-    context.records.write(withExecuted(record, left)).sync();
-    return undefined;
-  } catch (cause) {
-    // The old record stays: some attachments will be deleted a second time.
-    return notUpdated(context, cause);
-  }
-}
-
-/** Abandons everything that is left of a record. */
-async function giveUp(
-  context: Context,
-  record: AttachmentRecord,
-  failures: readonly FailedDelete[],
-): Promise<void> {
-  const { records, log } = context;
-  const abandoned = abandonedRecords(context);
-  logGivenUp(context, failures);
-  try {
-    await abandon(context, record, failures);
-    recordDirectory(context).move(record, "results", abandoned);
-    records.remove(record);
-  } catch (cause) {
-    notUpdated(context, cause);
-    try {
-      // Nothing can be written: the files move, without the errors.
-      recordDirectory(context).move(record, "everything", abandoned);
-    } catch (error) {
-      // The record stays, and GC meets it when the container is gone.
-      log().error(
-        "failed to move a record that could not be deleted to abandoned",
-        { error: messageOf(error) },
-      );
-    }
-  }
-}
 
 /**
  * Removes an abandoned record, and what only its DEL would remove: nothing of a container
@@ -199,33 +35,11 @@ export async function forgetRecord(
   abandonedRecords(context).remove(record);
 }
 
-function logGivenUp(
-  { log, config }: Context,
-  failures: readonly FailedDelete[],
-): void {
-  for (const { attachment, error } of failures)
-    log().error(
-      `gave up deleting an attachment: kept in ${config.dataDir}/abandoned, \`genie gc\` tries it again`,
-      {
-        network: displayName(attachment),
-        ifname: attachment.ifname,
-        error: error.message,
-        details: error.details,
-      },
-    );
-}
-
-function notUpdated({ log }: Context, cause: unknown): CniError {
-  const problem = `failed to update the attachment record: ${messageOf(cause)}`;
-  log().error(problem);
-  return new CniError(Code.io, problem, { cause });
-}
-
 /**
  * Writes the attachments that failed to `abandoned`, beside those of the same ADD that
  * are there. Durable when it returns. Throws 5 for the disk.
  */
-async function abandon(
+export async function abandon(
   context: Context,
   record: AttachmentRecord,
   failures: readonly FailedDelete[],
