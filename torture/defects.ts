@@ -155,8 +155,8 @@ export const defects: readonly Defect[] = [
     scenario: "a reader of a lock's file",
     edits: [
       {
-        before: "const taker = flockIn(info, inode);",
-        after: "const taker = flockIn(info, inode) ?? 0;",
+        before: "const owner = flockIn(info, inode);",
+        after: "const owner = flockIn(info, inode) ?? 0;",
       },
     ],
   },

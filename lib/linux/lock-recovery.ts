@@ -14,14 +14,14 @@ import { readAt, status } from "./file-calls.ts";
 import { processState } from "./process-state.ts";
 import { textOf } from "./text.ts";
 
-interface LockOwner {
+interface WrittenOwner {
   pid: number;
   startTime: string;
   isAlive: boolean;
 }
 
 /** The owner written in a lock; undefined if there is none, and for a directory. */
-export function writtenOwner(fd: number): LockOwner | undefined {
+export function writtenOwner(fd: number): WrittenOwner | undefined {
   const buffer = new Uint8Array(64);
   try {
     const text = textOf(buffer.subarray(0, readAt(fd, buffer, 0)));
@@ -81,19 +81,19 @@ export class LockRecovery {
   #look(fd: number, writtenStart: string | undefined): number | undefined {
     const lock = lockedFile(fd);
     if (!lock) return undefined;
-    const holders = holdersOf(lock);
+    const processes = processesWith(lock);
     // On a read-only disk no genie can write its name.
     const known = lock.isReadOnly ? undefined : writtenStart;
-    for (const { taker } of holders) {
+    for (const { owner } of processes) {
       // Taken after the scan passed it: its delegates are not orphans.
-      if (!isHolder(taker, lock)) continue;
+      if (!hasLock(owner, lock)) continue;
       const isGenie =
-        known === undefined || processState(taker)?.startTime === known;
-      if (isGenie || !this.#isStranger(taker)) return taker;
+        known === undefined || processState(owner)?.startTime === known;
+      if (isGenie || !this.#isStranger(owner)) return owner;
     }
-    for (const { pid } of holders) {
+    for (const { pid } of processes) {
       // Second look: when the owner ends orderly, all others lose the lock too.
-      if (isHolder(pid, lock)) killOrphan(pid, this.#mark);
+      if (hasLock(pid, lock)) killOrphan(pid, this.#mark);
     }
     return undefined;
   }
@@ -115,10 +115,10 @@ interface LockedFile {
 }
 
 /** A process that has the lock by its own or an inherited descriptor. */
-interface LockHolder {
+interface LockProcess {
   pid: number;
-  /** The process that called flock; 0 if it is gone, or in another pid namespace. */
-  taker: number;
+  /** The process that took the lock; 0 if it is gone, or in another pid namespace. */
+  owner: number;
 }
 
 /** undefined without /proc. */
@@ -139,27 +139,27 @@ function lockedFile(fd: number): LockedFile | undefined {
 }
 
 /** All other processes that have the lock; a mere reader of the file does not. */
-function holdersOf(lock: LockedFile): LockHolder[] {
+function processesWith(lock: LockedFile): LockProcess[] {
   return listIfAny("/proc").flatMap((entry) => {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) return [];
-    const taker = takerBy(pid, lock);
-    return taker === undefined ? [] : [{ pid, taker }];
+    const owner = ownerBy(pid, lock);
+    return owner === undefined ? [] : [{ pid, owner }];
   });
 }
 
-function isHolder(pid: number, lock: LockedFile): boolean {
-  return pid > 0 && takerBy(pid, lock) !== undefined;
+function hasLock(pid: number, lock: LockedFile): boolean {
+  return pid > 0 && ownerBy(pid, lock) !== undefined;
 }
 
 /** The process that took the lock which this process has; undefined if it has none. */
-function takerBy(pid: number, { path, inode }: LockedFile): number | undefined {
+function ownerBy(pid: number, { path, inode }: LockedFile): number | undefined {
   try {
     for (const fd of listIfAny(`/proc/${pid}/fd`)) {
       if (!isSamePath(linkText(`/proc/${pid}/fd/${fd}`), path)) continue;
       const info = readFile(`/proc/${pid}/fdinfo/${fd}`);
-      const taker = flockIn(info, inode);
-      if (taker !== undefined) return taker;
+      const owner = flockIn(info, inode);
+      if (owner !== undefined) return owner;
     }
   } catch {
     // EACCES: not ours to kill. ESRCH: it ended.
@@ -192,8 +192,8 @@ function flockIn(info: string, inode: string): number | undefined {
   const lines = info.matchAll(
     /^lock:\s+\d+:\s+FLOCK\s+\S+\s+\S+\s+(\d+)\s+[\da-f]+:[\da-f]+:(\d+)\s/gm,
   );
-  for (const [, taker, ofInode] of lines) {
-    if (ofInode === inode) return Number(taker);
+  for (const [, owner, ofInode] of lines) {
+    if (ofInode === inode) return Number(owner);
   }
   return undefined;
 }
