@@ -105,16 +105,16 @@ export async function removeLitter(
     }
   };
   for (const all of [records, abandonedRecords(context)])
-    for (const containerId of all.containersOfUnnamed())
+    for (const containerId of all.containersOfTemporaryFiles())
       await attempt(() =>
         tryWithContainerLock(context, containerId, deadline, async () =>
-          all.removeUnnamed(containerId),
+          all.removeTemporaryFiles(containerId),
         ),
       );
   const directory = `${config.dataDir}/locks`;
   for (const containerId of listIfAny(directory))
     await attempt(() => lockIfLeft(`${directory}/${containerId}`)?.release());
-  await attempt(() => records.removeLone());
+  await attempt(() => records.removeLoneNotes());
   return errors;
 }
 

@@ -174,7 +174,7 @@ export class RecordDirectory extends Records {
   }
 
   /** Removes the notes whose record is gone. */
-  removeLone(): void {
+  removeLoneNotes(): void {
     const files = new Set(listIfAny(this.directory));
     for (const file of files)
       for (const part of ["gone", "deleting", "status"] as const) {
@@ -185,7 +185,7 @@ export class RecordDirectory extends Records {
   }
 
   /** The containers of temporary files; those that are worked on have a lock. */
-  containersOfUnnamed(): ReadonlySet<string> {
+  containersOfTemporaryFiles(): ReadonlySet<string> {
     const containers = new Set<string>();
     for (const file of listIfAny(this.directory)) {
       const [, containerId] = /^\.([^:]+):/.exec(file) ?? [];
@@ -195,7 +195,7 @@ export class RecordDirectory extends Records {
   }
 
   /** Removes a container's temporary files. */
-  removeUnnamed(containerId: string): void {
+  removeTemporaryFiles(containerId: string): void {
     for (const file of listIfAny(this.directory))
       if (file.startsWith(`.${containerId}:`) && !file.endsWith(corrupt))
         remove(`${this.directory}/${file}`);

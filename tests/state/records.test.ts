@@ -304,7 +304,7 @@ describe("Records.read", () => {
   });
 });
 
-test("RecordDirectory.removeLone, removes notes without a record; removeUnnamed, files of one container", () => {
+test("RecordDirectory.removeLoneNotes, removes notes without a record; removeTemporaryFiles, files of one container", () => {
   using at = node();
   at.records.write(record).close();
   at.records.noteGone(record, 1);
@@ -314,8 +314,8 @@ test("RecordDirectory.removeLone, removes notes without a record; removeUnnamed,
   at.records.noteDeleting(lone);
   for (const file of [".c1:eth0.json", ".c2:eth0.json"])
     writeFileSync(`${at.path}/${file}`, "");
-  at.records.removeLone();
-  at.records.removeUnnamed("c1");
+  at.records.removeLoneNotes();
+  at.records.removeTemporaryFiles("c1");
   expect(at.files()).toEqual([
     ".c2:eth0.json",
     "c1:eth0.deleting",
@@ -386,7 +386,7 @@ test.each<[string, (records: RecordDirectory) => void]>([
   ["forgetGone", (records) => records.forgetGone(record)],
   ["removeResults", (records) => records.removeResults(record)],
   ["remove", (records) => records.remove(record)],
-  ["removeUnnamed", (records) => records.removeUnnamed("c1")],
+  ["removeTemporaryFiles", (records) => records.removeTemporaryFiles("c1")],
 ])("Records.%s, moves directories aside that have a file's name", (_, work) => {
   using at = node();
   for (const end of [".json", ".result.json", ".gone"]) {
