@@ -10,8 +10,8 @@ import type { SelectionContext } from "./selection-context.ts";
 import type { NodeNetwork } from "./node-networks.ts";
 import { type NamedNetwork, requireServedOnce } from "./policy.ts";
 
-/** The network of each definition that a choice names. Throws 7. */
-export type Definitions = (
+/** The network of a definition that a choice names. Throws 7. */
+export type NetworkOfDefinition = (
   reference: DefinitionReference,
 ) => Omit<Attachment, "ifname">;
 
@@ -19,14 +19,14 @@ export type Definitions = (
 export function resolve(
   { elements }: Choice,
   context: SelectionContext,
-  definitions?: Definitions,
+  networkOf?: NetworkOfDefinition,
 ): Attachment[] {
   const { config } = context;
   const attachments: Attachment[] = [];
   for (const { ifname, node, definition } of elements) {
     const network = node
       ? nodeAttachment(node, context)
-      : definitions?.(definition);
+      : networkOf?.(definition);
     if (!network)
       throw new CniError(Code.internal, `no definition ${definition?.key}`);
     // The runtime's own port mappings and bandwidth go to the primary (NPWG
@@ -36,7 +36,7 @@ export function resolve(
     const { list, ...rest } = network;
     attachments.push({ list, ifname, ...rest, capabilityArgs });
   }
-  if (definitions) {
+  if (networkOf) {
     const named: NamedNetwork[] = [];
     for (const one of attachments) {
       const { list, ifname } = one;

@@ -24,7 +24,7 @@ import type {
   SelectionContext,
 } from "../../select/selection-context.ts";
 import type { Networks } from "../../select/node-networks.ts";
-import { type Definitions, resolve } from "../../select/resolve.ts";
+import { type NetworkOfDefinition, resolve } from "../../select/resolve.ts";
 import {
   type Context,
   type OpenKube,
@@ -60,7 +60,7 @@ export async function choose(
   const given = blank && (await givenNetworks(context, blank, networks, api));
   const selection = selectionOf(context, networks, given?.networks);
   const parsed = parseChoice(annotations, selection);
-  const definitions = await definitionsOf(
+  const networkOf = await definitionsOf(
     context,
     parsed,
     selection,
@@ -78,7 +78,7 @@ export async function choose(
       context,
       choice,
       selection,
-      definitions,
+      networkOf,
     );
     const isReported =
       choice.isNpwg ||
@@ -143,14 +143,14 @@ export async function resolveChoice(
   api: OpenKube,
   deadline: Deadline,
 ): Promise<Attachment[]> {
-  const definitions = await definitionsOf(
+  const networkOf = await definitionsOf(
     context,
     choice,
     selection,
     api,
     deadline,
   );
-  return attachmentsOf(context, choice, selection, definitions);
+  return attachmentsOf(context, choice, selection, networkOf);
 }
 
 /**
@@ -163,7 +163,7 @@ function definitionsOf(
   selection: SelectionContext,
   api: OpenKube,
   deadline: Deadline,
-): Promise<Definitions> | undefined {
+): Promise<NetworkOfDefinition> | undefined {
   if (choice.definitions.length === 0) return undefined;
   return import("./fetch-definitions.ts").then(({ fetchDefinitions }) =>
     fetchDefinitions(context, choice, selection, api, deadline),
@@ -175,9 +175,9 @@ async function attachmentsOf(
   context: Context,
   choice: Choice,
   selection: SelectionContext,
-  definitions: Definitions | undefined,
+  networkOf: NetworkOfDefinition | undefined,
 ): Promise<Attachment[]> {
-  const attachments = resolve(choice, selection, definitions);
+  const attachments = resolve(choice, selection, networkOf);
   for (const attachment of attachments)
     if (attachment.device) await addDeviceInfo(context, attachment);
   requireExecutables(context, attachments);

@@ -13,7 +13,7 @@ import type { Choice } from "../../select/choice.ts";
 import type { DefinitionReference } from "../../select/definition-references.ts";
 import type { SelectionContext } from "../../select/selection-context.ts";
 import { definitionNetwork } from "../../select/definition.ts";
-import type { Definitions } from "../../select/resolve.ts";
+import type { NetworkOfDefinition } from "../../select/resolve.ts";
 import { cachedDefinition } from "../../state/cached-definition.ts";
 import { definitionsSynced, isSynced } from "../../state/synced.ts";
 import type { Context, OpenKube } from "../context.ts";
@@ -26,7 +26,7 @@ export async function fetchDefinitions(
   selection: SelectionContext,
   api: OpenKube,
   deadline: Deadline,
-): Promise<Definitions> {
+): Promise<NetworkOfDefinition> {
   const objects = await getEachOnce(context, choice, api);
   const resources: (string | undefined)[] = [];
   let hasDevices = false;
