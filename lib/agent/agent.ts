@@ -71,7 +71,7 @@ export function createAgent(
 /** Milliseconds: the kubelet kills a container 5 s after SIGTERM. */
 const endWithinMs = 4000;
 
-/** Milliseconds after which a part that fails again begins with short pauses. */
+/** Milliseconds: a part that ran longer begins with short pauses again when it fails. */
 const steadyMs = 60_000;
 
 /** Runs all parts until the signal is aborted; a part that does not end then is left. */
@@ -81,13 +81,15 @@ export async function runParts(
   signal: AbortSignal,
   endMs = endWithinMs,
 ): Promise<void> {
-  const running = Promise.all(parts.map((part) => keep(part, agent, signal)));
+  const running = Promise.all(
+    parts.map((part) => supervise(part, agent, signal)),
+  );
   await Promise.race([running, aborted(signal)]);
   await Promise.race([running, Bun.sleep(endMs)]);
 }
 
 /** Calls a part again when it fails. */
-async function keep(
+async function supervise(
   part: Part,
   agent: Agent,
   signal: AbortSignal,
@@ -109,7 +111,7 @@ async function keep(
   }
 }
 
-/** One line for each thing done. */
+/** A line of the agent's log, in JSON. */
 export function lineOf(
   level: Level,
   message: string,

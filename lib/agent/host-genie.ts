@@ -30,7 +30,7 @@ const limitMs = 900_000;
 /** The reason why the host's genie cannot be executed here; undefined if it can. */
 export function whyNoHost({
   root,
-  namespaces = seen(root),
+  namespaces = namespacesOf(root),
 }: HostGenie): string | undefined {
   // Not in a container: genie itself looks whether it sees the runtime's namespaces.
   if (root === "/") return undefined;
@@ -51,7 +51,7 @@ export async function runHostGenie(
 ): Promise<GenieResult> {
   const why = whyNoHost(host);
   if (why !== undefined) throw new Error(`failed to execute genie: ${why}`);
-  const { own, first } = host.namespaces ?? seen(host.root);
+  const { own, first } = host.namespaces ?? namespacesOf(host.root);
   const result = await execDelegate({
     path: host.path,
     args,
@@ -72,7 +72,7 @@ export async function runHostGenie(
 }
 
 /** Outside of a container process 1 need not be readable: a security module may hide it. */
-function seen(root: string) {
+function namespacesOf(root: string) {
   const own = mountNamespace();
   return {
     own,

@@ -47,8 +47,7 @@ export function startInformer<T extends KubernetesObject>(
 }
 
 class KindInformer<T extends KubernetesObject> implements Informer<T> {
-  readonly listed: Promise<void>;
-  readonly #resolveListed: () => void;
+  readonly #listed = Promise.withResolvers<void>();
   #hasListed = false;
   readonly #kind: Kind<T>;
   readonly #dependencies: WatchDependencies;
@@ -57,12 +56,13 @@ class KindInformer<T extends KubernetesObject> implements Informer<T> {
   #objects: Pick<ListWatch<T>, "list" | "get"> | undefined;
 
   constructor(kind: Kind<T>, dependencies: WatchDependencies) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.listed = promise;
-    this.#resolveListed = resolve;
     this.#kind = kind;
     this.#dependencies = dependencies;
     this.#watch = new KindWatch(kind, dependencies);
+  }
+
+  get listed(): Promise<void> {
+    return this.#listed.promise;
   }
 
   get hasListed(): boolean {
@@ -129,7 +129,7 @@ class KindInformer<T extends KubernetesObject> implements Informer<T> {
     // ListWatch takes the list when this function has returned.
     setTimeout(() => {
       this.#hasListed = true;
-      this.#resolveListed();
+      this.#listed.resolve();
     });
     return { apiVersion: "", kind: "", items, metadata: { resourceVersion } };
   }

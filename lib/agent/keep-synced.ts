@@ -12,8 +12,8 @@ import type { Informer } from "./informer.ts";
 const startMs = 1000;
 
 /**
- * Until the signal is aborted. `isReady` may throw, which ends it, and says whether the
- * file may vouch for what it stands for.
+ * Until the signal is aborted, or `isReady` throws. `isReady` says whether what the file
+ * vouches for is true.
  */
 export async function keepSynced(
   path: string,

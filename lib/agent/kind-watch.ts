@@ -149,7 +149,7 @@ export class KindWatch<T> {
       this.server.reached();
       watchdog.restart(silence);
       for await (const line of linesOf(response)) {
-        await this.#take(JSON.parse(line), callback);
+        await this.#handle(JSON.parse(line), callback);
         this.server.responded();
         watchdog.restart(silence);
       }
@@ -191,7 +191,7 @@ export class KindWatch<T> {
     return requireSuccess(response, watchError);
   }
 
-  async #take(event: unknown, callback: Callback): Promise<void> {
+  async #handle(event: unknown, callback: Callback): Promise<void> {
     const phase = ownText(event, "type") ?? "";
     const object = own(event, "object");
     if (!isObject(object)) throw new Error("the response is no watch event");

@@ -24,7 +24,7 @@ interface PartEntry {
   needsAccount?: true;
   /** Rights of the service account, beyond those of the plugin. */
   rights: readonly V1PolicyRule[];
-  /** `value` is the switch's. Throws UsageError-like Error for a wrong one. */
+  /** `value` is the switch's, which {@link check} has passed; "" without one. */
   load(value: string): Promise<Part>;
 }
 

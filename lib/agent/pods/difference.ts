@@ -15,7 +15,7 @@ import { lowestFree } from "../../select/interface-names.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import type { DesiredNetworks, WantedElement } from "./desired.ts";
 
-/** "detach" is executed before "attach", which is then left out if it fails. */
+/** `detach` is executed first; if it fails, `attach` is not executed. */
 export interface Step {
   detach?: Attachment;
   attach?: { wanted: WantedElement; ifname: string };
@@ -26,7 +26,7 @@ export interface Difference {
   steps: readonly Step[];
   /** The attachments that the annotations name. */
   kept: readonly { wanted: WantedElement; attachment: Attachment }[];
-  /** The annotations name another network, or other requests, for the primary. */
+  /** Whether the annotations name another network, or other requests, for the primary. */
   isPrimaryOther: boolean;
 }
 
@@ -40,7 +40,7 @@ export function differenceOf(
   const actual = record.attachments
     .filter(({ origin }) => origin !== "auxiliary")
     .map((attachment) => actualOf(attachment, record.ifname));
-  // The primary first, then what annotations named; the last of equal ones goes first.
+  // The primary is paired first. Of equal attachments the last is left over, and detached.
   const candidates = actual.toSorted((a, b) => a.rank - b.rank);
   const partner = match(desired.elements, candidates, names);
   const matched = new Set(partner.values());
@@ -92,8 +92,8 @@ function actualOf(attachment: Attachment, primary: string): Actual {
 }
 
 /**
- * First by what names are known to mean: names that are gone from the node may, but need
- * not, mean one network.
+ * Two names that are gone from the node may mean one network. So what is known to be equal
+ * is paired first; then such names count as equal.
  */
 function match(
   elements: readonly WantedElement[],
@@ -102,7 +102,7 @@ function match(
 ): ReadonlyMap<WantedElement, Actual> {
   const partner = new Map<WantedElement, Actual>();
   const free = new Set(candidates);
-  // No file has a name with a slash.
+  // A name that is gone has a file of its own here: no real one has a slash.
   const fileOf = (name: string) => names.fileOf(name) ?? `/${name}`;
   matchBy({ ...names, fileOf }, elements, free, partner);
   matchBy(names, elements, free, partner);
@@ -119,7 +119,7 @@ function matchBy(
     for (const wanted of elements) {
       if (partner.has(wanted)) continue;
       for (const one of free) {
-        if (isBeside(wanted.element, one) || !rule(wanted.element, one))
+        if (isAddition(wanted.element, one) || !rule(wanted.element, one))
           continue;
         partner.set(wanted, one);
         free.delete(one);
@@ -162,10 +162,11 @@ function pairingRules(
 }
 
 /**
- * A definition is the primary by an annotation of its own, beside which the other one
- * adds networks, or by its interface.
+ * Whether an element means another network than this primary. A definition became the
+ * primary by the annotation of the default network, which is no element, or by an element
+ * with its interface: any other element of that definition adds it once more.
  */
-function isBeside(
+function isAddition(
   element: Element,
   { attachment, isPrimary }: Actual,
 ): boolean {

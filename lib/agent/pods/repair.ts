@@ -95,7 +95,7 @@ class Repair {
   }
 
   async #check(record: IndexedRecord): Promise<void> {
-    for (const one of await this.#checked(record)) {
+    for (const one of await this.#outcomesOf(record)) {
       const { id, ifname, network, outcome, why = "" } = one;
       const key = `${keyOfRecord(record)}:${ifname}`;
       const before = this.#states.get(key);
@@ -127,7 +127,7 @@ class Repair {
   }
 
   /** The outcome of each CHECK; empty if the pod was left alone. */
-  async #checked({ containerId, ifname }: IndexedRecord) {
+  async #outcomesOf({ containerId, ifname }: IndexedRecord) {
     const request = { verb: "check", containerId, ifname } as const;
     return (await requestChange(this.#agent, request)).attachments ?? [];
   }
@@ -141,9 +141,9 @@ class Repair {
 
   /** Somebody else, such as `--attach`, may have attached it meanwhile. */
   async #retry(state: AttachmentState): Promise<void> {
-    const checked = await this.#checked(state.record);
-    const isThere = checked.some(({ ifname }) => ifname === state.ifname);
-    if (checked.length === 0 || isThere) this.#retries.forget(state.key);
+    const outcomes = await this.#outcomesOf(state.record);
+    const isThere = outcomes.some(({ ifname }) => ifname === state.ifname);
+    if (outcomes.length === 0 || isThere) this.#retries.forget(state.key);
     else await this.#attachAgain(state, "");
   }
 

@@ -31,13 +31,14 @@ const longestMessage = 1020;
 /** Events that wait: a node where everything fails must not fill our memory. */
 const mostWaiting = 500;
 
-/** New events of one object: its author can make new ones all the time, by an annotation. */
-const newEventsOfObject = () => new TokenBucket(80, 30_000);
+/** New events of one subject: a pod's author can make new ones all the time, by an annotation. */
+const newEventsOfSubject = () => new TokenBucket(80, 30_000);
 
 /** Container IDs and UUIDs: plugins name the sandbox, and each try has another one. */
 const ids = /\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b|\b[\da-f]{12,}\b/g;
 
-interface Known {
+/** One event, told once or more often. */
+interface Entry {
   object: CoreV1Event & { count: number; lastTimestamp: Date };
   /** The count that is written. */
   written: number;
@@ -51,9 +52,11 @@ interface EventWriterDependencies extends Pick<Agent, "node" | "api" | "log"> {
 
 export class EventWriter {
   readonly #dependencies: EventWriterDependencies;
-  readonly #known = new Map<string, Known>();
+  readonly #entries = new Map<string, Entry>();
+  /** By the subject. */
   readonly #buckets = new Map<string, TokenBucket>();
-  #told = "";
+  /** The problem in the log: one line for each. */
+  #logged = "";
 
   constructor(dependencies: EventWriterDependencies) {
     this.#dependencies = dependencies;
@@ -63,34 +66,34 @@ export class EventWriter {
   take(event: AgentEvent): void {
     const { subject, type, reason, message } = event;
     const { uid, namespace, name } = subject;
-    const object = JSON.stringify([uid, namespace, name]);
+    const subjectKey = JSON.stringify([uid, namespace, name]);
     const key = JSON.stringify([
-      object,
+      subjectKey,
       type,
       reason,
       message.replace(ids, ""),
     ]);
     const now = this.#dependencies.now();
-    const known = this.#known.get(key);
+    const known = this.#entries.get(key);
     if (known) {
       known.object.count++;
       known.object.lastTimestamp = now;
       return;
     }
-    const bucket = this.#buckets.get(object) ?? newEventsOfObject();
+    const bucket = this.#buckets.get(subjectKey) ?? newEventsOfSubject();
     const ms = now.getTime();
     if (bucket.waitMs(ms) > 0 || this.#waiting().length >= mostWaiting) return;
     bucket.take(ms);
-    this.#buckets.set(object, bucket);
-    this.#known.set(key, {
+    this.#buckets.set(subjectKey, bucket);
+    this.#entries.set(key, {
       object: objectOf(event, this.#dependencies.node, now),
       written: 0,
       triedMs: undefined,
     });
   }
 
-  #waiting(): Known[] {
-    return [...this.#known.values()].filter(
+  #waiting(): Entry[] {
+    return [...this.#entries.values()].filter(
       ({ object, written }) => object.count > written,
     );
   }
@@ -98,32 +101,36 @@ export class EventWriter {
   /** Writes those that are new, and the counts that were written a minute ago. Never throws. */
   async flush(): Promise<void> {
     const ms = this.#dependencies.now().getTime();
-    for (const [key, { object }] of this.#known)
-      if (ms - object.lastTimestamp.getTime() > limits.forget)
-        this.#known.delete(key);
-    for (const [object, bucket] of this.#buckets)
-      if (bucket.isFull(ms)) this.#buckets.delete(object);
-    for (const known of this.#waiting()) {
-      const { triedMs } = known;
+    this.#forget(ms);
+    for (const entry of this.#waiting()) {
+      const { triedMs } = entry;
       if (triedMs !== undefined && ms - triedMs < limits.again) continue;
-      known.triedMs = ms;
+      entry.triedMs = ms;
       try {
-        await this.#write(known, triedMs !== undefined);
-        this.#told = "";
+        await this.#write(entry, triedMs !== undefined);
+        this.#logged = "";
       } catch (error) {
         const problem = messageOf(error);
-        if (problem !== this.#told)
+        if (problem !== this.#logged)
           this.#dependencies.log("warn", "failed to write an event", {
-            reason: known.object.reason,
+            reason: entry.object.reason,
             error: problem,
           });
-        this.#told = problem;
+        this.#logged = problem;
       }
     }
   }
 
-  async #write(known: Known, wasTried: boolean): Promise<void> {
-    const { object } = known;
+  #forget(nowMs: number): void {
+    for (const [key, { object }] of this.#entries)
+      if (nowMs - object.lastTimestamp.getTime() > limits.forget)
+        this.#entries.delete(key);
+    for (const [subjectKey, bucket] of this.#buckets)
+      if (bucket.isFull(nowMs)) this.#buckets.delete(subjectKey);
+  }
+
+  async #write(entry: Entry, wasTried: boolean): Promise<void> {
+    const { object } = entry;
     const { count, lastTimestamp, metadata } = object;
     const { namespace = "", name } = metadata;
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
@@ -134,7 +141,7 @@ export class EventWriter {
       : 404;
     if (status === 404) status = await this.#send("POST", path, object);
     if (status >= 300) throw new ResponseError(status);
-    known.written = count;
+    entry.written = count;
   }
 
   async #send(
@@ -154,7 +161,7 @@ function objectOf(
   { subject, type, reason, message }: AgentEvent,
   node: string,
   now: Date,
-): Known["object"] {
+): Entry["object"] {
   const random = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
   return {
     apiVersion: "v1",

@@ -1,15 +1,11 @@
 /** The requests for one pod's status: its version, and a PATCH that carries it. */
 import * as v from "valibot";
 import { map, object, parse } from "../../cni/schema.ts";
+import { podRequest } from "../../kube/client.ts";
 import { isMeant } from "../../kube/objects.ts";
 import { type Api, jsonOf } from "../../kube/typed-api.ts";
 import type { PodReference } from "../../state/record.ts";
-import { podRequest } from "../../kube/client.ts";
 import { ResponseError, requireSuccess } from "../api-response.ts";
-
-function pathOf({ namespace, name }: PodReference): string {
-  return podRequest(namespace, name, "get").path;
-}
 
 /**
  * Throws for a pod that is gone, or another: the mirror of a static pod may come yet, and
@@ -61,4 +57,8 @@ export async function patchStatus(
   const outcome = patchOutcomes.get(response.status);
   if (outcome === undefined) throw new ResponseError(response.status);
   return outcome;
+}
+
+function pathOf({ namespace, name }: PodReference): string {
+  return podRequest(namespace, name, "get").path;
 }

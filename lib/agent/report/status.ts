@@ -111,7 +111,7 @@ class Queue {
   async #read(name: string): Promise<void> {
     try {
       const record = await this.#agent.context.records.readNamed(name);
-      if (record) this.#take(name, record);
+      if (record) this.#update(name, record);
       else this.#entries.delete(name);
     } catch {
       // GC reports an unreadable record.
@@ -119,7 +119,7 @@ class Queue {
     }
   }
 
-  #take(name: string, record: AttachmentRecord): void {
+  #update(name: string, record: AttachmentRecord): void {
     const { dependencies } = this.#agent.context;
     const records = recordDirectory(this.#agent.context);
     const { containerId, ifname, pod, uptimeMs, bootId } = record;
