@@ -98,6 +98,13 @@ export function returnDefaultRoutes(
   return returned;
 }
 
+export function hasDefaultRoute(
+  routes: readonly Route[],
+  family: Family,
+): boolean {
+  return routes.some((route) => route.family === family && isDefault(route));
+}
+
 /**
  * The default routes over these interfaces, after the link-scope routes to their
  * gateways: the kernel looks up a gateway when its route is added.

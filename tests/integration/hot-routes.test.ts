@@ -24,9 +24,10 @@ const alone = {
 
 async function start(
   families?: Partial<Record<"alpha" | "beta" | "gamma", Families>>,
+  config?: Record<string, unknown>,
 ) {
   const routed = await RoutedCluster.start(families);
-  configure(routed.cluster);
+  configure(routed.cluster, config);
   const pod = await routed.pod("alpha");
   await routed.cluster.add(pod);
   return {
@@ -182,6 +183,25 @@ test("the owner of a family goes: the next network gets its way back, the other 
   await cluster.check(pod);
   await cluster.del(pod);
   expect(await shown(pod)).toEqual({ main: [], rules: [], tables: [] });
+});
+
+test("keep, the owner goes: nothing was kept of the primary's way, and a warning says so", async () => {
+  const keep = { defaultRoutes: "keep", log_level: "warn", logFile: undefined };
+  await using made = await start({ alpha: "4", beta: "4", gamma: "4" }, keep);
+  const { cluster, routed, pod } = made;
+  const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
+  cluster.define("wide", gamma);
+  const wide = '{"name":"wide","default-route":["10.73.0.1"]}';
+  await changed(cluster, "attach", "shop/web", wide);
+  await changed(cluster, "attach", "shop/web", "beta");
+  const warning = "the pod has no default route any more";
+  const other = await hot(cluster, "detach", "shop/web", "eth1");
+  expect(other).toMatchObject({ exitCode: 0, stderr: "" });
+  const { exitCode, stderr } = await hot(cluster, "detach", "shop/web", "net1");
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain(`${warning} verb="DEL" pod="shop/web"`);
+  expect(stderr).toContain('family="IPv4"');
+  expect((await shown(pod)).main).toEqual([]);
 });
 
 test("a default route that the pod took out does not come back by a detach", async () => {

@@ -12,9 +12,11 @@ import {
   parseIp,
 } from "../../linux/address.ts";
 import { messageOf } from "../../linux/errno.ts";
+import { isNamespace } from "../../linux/netns.ts";
 import {
   type Route,
   Rtnetlink,
+  hasDefaultRoute,
   returnDefaultRoutes,
   waysOut,
 } from "../../linux/routes.ts";
@@ -22,18 +24,15 @@ import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRouting } from "../../state/record.ts";
 import type { RunningPod } from "./running-pod.ts";
 
-/**
- * The families whose default route in the main table is over this attachment; empty if no
- * other network had to leave that table.
- */
+/** The families whose default route in the main table is over this attachment. */
 export function ownedDefaultRoutes(
   { context, stored }: RunningPod,
   { ifname }: Attachment,
   netns: string,
 ): ReadonlySet<Family> {
   const result = stored.results.get(ifname);
-  const isAlone = [...stored.routing.keys()].every((name) => name === ifname);
-  if (!result || isAlone) return new Set();
+  // A virtual machine has no network namespace here.
+  if (!result || !isNamespace(netns)) return new Set();
   try {
     using rtnetlink = new Rtnetlink(netns);
     const links = rtnetlink.links();
@@ -60,7 +59,7 @@ export function passOnDefaultRoutes(
   const names = record.attachments.map(({ ifname }) => ifname);
   try {
     using rtnetlink = new Rtnetlink(netns);
-    for (const family of families)
+    for (const family of families) {
       for (const ifname of [record.ifname, ...names]) {
         const [own, result] = [routing.get(ifname), results.get(ifname)];
         if (!own || !result) continue;
@@ -74,6 +73,11 @@ export function passOnDefaultRoutes(
         else routing.set(ifname, { ...own, addresses: rest });
         break;
       }
+      if (!hasDefaultRoute(rtnetlink.routes(), family))
+        context.log().warn("the pod has no default route any more", {
+          family: `IPv${family}`,
+        });
+    }
   } catch (error) {
     context.log().warn("failed to give another network the default route", {
       error: messageOf(error),
