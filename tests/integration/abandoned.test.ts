@@ -270,6 +270,9 @@ describe("an attachment that ADD completed", () => {
     await node.fail("DEL", pod, { ...two, config: { deleteGiveUp: 0 } });
     const config = { deleteGiveUp: 60 };
     await node.succeed("DEL", pod, { ...two, config });
+    expect(node.log()).toContain(
+      `gave up deleting an attachment: kept in ${node.dataDir}/abandoned`,
+    );
     expect((await node.remains()).records).toEqual([]);
     node.delegates.behave("DEL beta", {});
     expect(node.command("gc").stdout).toContain("1 deleted");
@@ -291,6 +294,10 @@ describe("an attachment that ADD completed", () => {
     await node.succeed("DEL", pod, { ...two, config });
     // It stays where it is, and GC meets it when the container is gone.
     expect(node.record(pod)).toEqual(record);
+    expect(node.log()).toContain(
+      `gave up deleting an attachment: nothing can be written to ${node.dataDir}/abandoned, so its record stays`,
+    );
+    expect(node.log()).not.toContain("kept in");
     node.delegates.behave("DEL beta", {});
     expect(await node.fail("DEL", pod, two)).toMatchObject({
       code: 5,
@@ -380,6 +387,7 @@ describe("an attachment that ADD completed", () => {
     utimesSync(file, 1, 1);
     await node.succeed("DEL", pod, options);
     expect(existsSync(file)).toBe(true);
+    expect(node.log()).toContain("so its record stays");
     node.delegates.behave("DEL beta", {});
     await node.succeed("DEL", pod, options);
     expect(existsSync(file)).toBe(false);

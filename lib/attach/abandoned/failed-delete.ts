@@ -139,8 +139,8 @@ async function keepCounted(
   const left = executedIn(record).filter((one) => !gone.has(one));
   try {
     if (over.length > 0) {
-      logGivenUp(context, over);
       await abandon(context, record, over);
+      logGivenUp(context, record, over);
     }
     context.records.write(withExecuted(record, left)).sync();
     return undefined;
@@ -158,7 +158,6 @@ async function giveUp(
 ): Promise<void> {
   const { records, log } = context;
   const abandoned = abandonedRecords(context);
-  logGivenUp(context, failures);
   try {
     await abandon(context, record, failures);
     recordDirectory(context).move(record, "results", abandoned);
@@ -176,22 +175,27 @@ async function giveUp(
       );
     }
   }
+  logGivenUp(context, record, failures);
 }
 
+/** Called when the record was moved, if that is possible: a disk may be read-only. */
 function logGivenUp(
-  { log, config }: Context,
+  context: Context,
+  record: AttachmentRecord,
   failures: readonly FailedDelete[],
 ): void {
+  const { log, config } = context;
+  const directory = `${config.dataDir}/abandoned`;
+  const outcome = abandonedRecords(context).has(record)
+    ? `kept in ${directory}, \`genie gc\` tries it again`
+    : `nothing can be written to ${directory}, so its record stays`;
   for (const { attachment, error } of failures)
-    log().error(
-      `gave up deleting an attachment: kept in ${config.dataDir}/abandoned, \`genie gc\` tries it again`,
-      {
-        network: displayName(attachment),
-        ifname: attachment.ifname,
-        error: error.message,
-        details: error.details,
-      },
-    );
+    log().error(`gave up deleting an attachment: ${outcome}`, {
+      network: displayName(attachment),
+      ifname: attachment.ifname,
+      error: error.message,
+      details: error.details,
+    });
 }
 
 function notUpdated({ log }: Context, cause: unknown): CniError {
