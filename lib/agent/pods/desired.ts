@@ -70,7 +70,7 @@ export function desiredOf(
   const ofNode = isChoice(cni) ? nodeElements(cni) : [];
   const added = definitionElements(annotations, namespace);
   const elements = [...ofNode, ...added];
-  const replacements = parsed(annotations, defaultNetworkAnnotation);
+  const replacements = elementsIn(annotations, defaultNetworkAnnotation);
   distinctNames(elements.map(({ element }) => element.interface));
   if (cniIfname !== undefined)
     nameInterfaces(
@@ -85,7 +85,9 @@ export function desiredOf(
       .filter(({ element }) => element.requests?.["defaultRoute"])
       .map(({ element }) => `${element.namespace}/${element.network}`),
   );
-  requireOneWay(isChoice(cni), replacements.length, elements.length);
+  requireOnePrimary(isChoice(cni), replacements.length);
+  if (elements.length + (isChoice(cni) ? 0 : 1) > maxAttachments)
+    throw invalidConfig(`more than ${maxAttachments} networks are requested`);
   const [first] = replacements;
   const replacement = first && {
     network: first.name,
@@ -123,7 +125,7 @@ function nodeElements(text: string): WantedElement[] {
   });
 }
 
-function parsed(annotations: Annotations, annotation: string) {
+function elementsIn(annotations: Annotations, annotation: string) {
   const text = ownText(annotations, annotation);
   return text !== undefined
     ? parseElements(`annotation ${quote(annotation)}`, text).elements
@@ -134,7 +136,7 @@ function definitionElements(
   annotations: Annotations,
   podNamespace: string,
 ): WantedElement[] {
-  const elements = parsed(annotations, networksAnnotation);
+  const elements = elementsIn(annotations, networksAnnotation);
   const entries = jsonEntries(own(annotations, networksAnnotation));
   return elements.map((element, i) => {
     const { name, ifname, namespace = podNamespace } = element;
@@ -158,15 +160,8 @@ function jsonEntries(text: unknown): unknown[] | undefined {
   return entries;
 }
 
-/**
- * The pod's first network is named by one annotation at most, and the pod has at most 32
- * networks (selection.md §2). Throws 7.
- */
-function requireOneWay(
-  isNamed: boolean,
-  replacements: number,
-  elements: number,
-): void {
+/** One annotation at most names the pod's first network (selection.md §2). Throws 7. */
+function requireOnePrimary(isNamed: boolean, replacements: number): void {
   const annotation = quote(defaultNetworkAnnotation);
   if (replacements > 1)
     throw invalidConfig(`annotation ${annotation} names more than one network`);
@@ -174,6 +169,4 @@ function requireOneWay(
     throw invalidConfig(
       `annotations "cni" and ${annotation} exclude each other`,
     );
-  if (elements + (isNamed ? 0 : 1) > maxAttachments)
-    throw invalidConfig(`more than ${maxAttachments} networks are requested`);
 }

@@ -1,6 +1,6 @@
 /**
  * Running pods whose annotations ask for what their record does not have (agent.md
- * "Audit"): after a restart of a node, pods run with eth0 only, and nobody tells. Changes
+ * "Audit"): after a restart of a node, pods run with eth0 only, and nothing says so. Changes
  * nothing. Reads one record at a time.
  */
 import type { V1Pod } from "@kubernetes/client-node";
@@ -78,18 +78,18 @@ export async function auditPods(
   await index.all();
   const found: Finding[] = [];
   for (const pod of running) {
-    const wanted = wantedOf(pod);
-    if (wanted === "nothing") continue;
+    const asked = askedOf(pod);
+    if (asked === "nothing") continue;
     const indexed = await index.newest(pod);
     if (!indexed) {
       if (unreadable.length === 0)
-        found.push(findingOf(pod, "past-genie", namesOf(wanted)));
+        found.push(findingOf(pod, "past-genie", namesOf(asked)));
       continue;
     }
     const record = await index.read(indexed);
     if (!record || records.isDeleting(record)) continue;
     const { hasCompleted } = await records.readResults(record);
-    const missing = missingNetworks(wanted, record, hasCompleted, names);
+    const missing = missingNetworks(asked, record, hasCompleted, names);
     if (isOtherNamespace(record, place))
       found.push(findingOf(pod, "other-namespace", []));
     else if (missing.length > 0)
@@ -109,7 +109,7 @@ export function asksForNetworks(
   pod: V1Pod,
   { automatic }: Pick<GenieConfig, "automatic">,
 ): boolean {
-  if (wantedOf(pod) !== "nothing") return true;
+  if (askedOf(pod) !== "nothing") return true;
   const cni = own(pod.metadata?.annotations, cniAnnotation);
   return automatic !== undefined && cni !== undefined && !isChoice(cni);
 }
@@ -117,7 +117,7 @@ export function asksForNetworks(
 /** "unknown": annotations that no ADD takes, or a choice that genie makes itself. */
 type Asked = DesiredNetworks | "nothing" | "unknown";
 
-function wantedOf({ metadata }: V1Pod): Asked {
+function askedOf({ metadata }: V1Pod): Asked {
   const { annotations = {}, namespace = "" } = metadata ?? {};
   let desired: DesiredNetworks;
   try {
@@ -131,9 +131,9 @@ function wantedOf({ metadata }: V1Pod): Asked {
   return isLogical(annotations) ? "unknown" : "nothing";
 }
 
-function namesOf(wanted: Asked): string[] {
-  if (typeof wanted === "string") return [];
-  const { replacement, elements } = wanted;
+function namesOf(asked: Asked): string[] {
+  if (typeof asked === "string") return [];
+  const { replacement, elements } = asked;
   const primary = replacement ? [networkOf(replacement)] : [];
   return [...primary, ...elements.map(shown)];
 }
@@ -144,13 +144,13 @@ function shown({ text }: WantedElement): string {
 }
 
 function missingNetworks(
-  wanted: Asked,
+  asked: Asked,
   record: AttachmentRecord,
   hasCompleted: (ifname: string) => boolean,
   names: TypedNames,
 ): string[] {
-  if (typeof wanted === "string") return [];
-  const difference = differenceOf(wanted, record, hasCompleted, names);
+  if (typeof asked === "string") return [];
+  const difference = differenceOf(asked, record, hasCompleted, names);
   const missing = difference.steps.flatMap(({ attach }) =>
     attach ? shown(attach.wanted) : [],
   );
