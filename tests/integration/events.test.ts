@@ -77,6 +77,7 @@ describe("genie agent --events", () => {
     const both = { cni: "alpha,beta" };
     const web = await makePod(node, api, "web", both);
     const plain = await makePod(node, api, "plain", {});
+    await makePod(node, api, "misspelt", { "cni.io": "beta" });
     const failed = await makePod(node, api, "failing", both);
     await node.succeed("ADD", plain, { annotations: {}, config });
     await node.succeed("ADD", web, { annotations: both, config });
@@ -100,6 +101,9 @@ describe("genie agent --events", () => {
     ]);
     await untilEvents(api, "past", [
       "Warning AttachedPastGenie: genie did not attach it in this boot: the runtime used another plugin: beta",
+    ]);
+    await untilEvents(api, "misspelt", [
+      'Warning MisspeltAnnotation: annotation "cni.io" is not read by genie: did you mean "cni"?',
     ]);
     expect([eventsOf(api, "plain"), eventsOf(api, "before")]).toEqual([[], []]);
     const [event] = api.events.list();

@@ -1,9 +1,16 @@
-/** Events of what the audit finds: pods without a network that they ask for (agent.md "Audit"). */
+/**
+ * Events of what the audit finds, pods without a network that they ask for (agent.md
+ * "Audit"), and of pods whose annotations ask for nothing because a key is misspelt.
+ */
+import type { V1Pod } from "@kubernetes/client-node";
+import { misspeltAnnotations } from "../../select/misspelt-annotations.ts";
+import { joined } from "../../select/problem-list.ts";
 import { namespacedName } from "../kinds.ts";
-import type { Agent } from "../part.ts";
+import type { Agent, AgentEvent } from "../part.ts";
+import { isRunning } from "../pods/desired.ts";
 import { aborted, pause } from "../timing.ts";
 import { type Finding, auditPods, findings } from "./audit.ts";
-import { podSubject } from "./event-writer.ts";
+import { podSubject, subjectOf } from "./event-writer.ts";
 
 /** Milliseconds from audit to audit. */
 const every = {
@@ -26,11 +33,15 @@ export async function tellFindings(
     const pods = agent.pods().list();
     const audit = await auditPods(pods, agent.context, agent.place);
     const now = new Map<string, "new" | "told">();
-    for (const finding of audit.findings) {
-      const key = JSON.stringify(finding);
+    const events = [
+      ...audit.findings.map(eventOf),
+      ...pods.flatMap((pod) => misspeltEvent(pod) ?? []),
+    ];
+    for (const event of events) {
+      const key = JSON.stringify(event);
       const known = before.get(key);
       now.set(key, known ? "told" : "new");
-      if (known === "new") tell(finding, agent);
+      if (known === "new") tell(event, agent);
     }
     before = now;
     const isNew = [...now.values()].includes("new");
@@ -38,16 +49,34 @@ export async function tellFindings(
   }
 }
 
+/** Bytes; an event has at most 1024. */
+const longestMessage = 1000;
+
 const reasons = {
   "past-genie": "AttachedPastGenie",
   "network-missing": "NetworkMissing",
   "other-namespace": "OtherNamespace",
 } as const;
 
-function tell(finding: Finding, agent: Agent): void {
+/** A warning of a pod. */
+type PodWarning = Pick<AgentEvent, "subject" | "reason" | "message">;
+
+function eventOf(finding: Finding): PodWarning {
   const { finding: kind, networks } = finding;
   const missing = networks.length > 0 ? `: ${networks.join(", ")}` : "";
   const message = `${findings[kind]}${missing}`;
-  agent.event(podSubject(finding), "Warning", reasons[kind], message);
-  agent.log("warn", message, { pod: namespacedName(finding) });
+  return { subject: podSubject(finding), reason: reasons[kind], message };
+}
+
+/** One for all annotations of a pod; its author decides how many there are. */
+function misspeltEvent(pod: V1Pod): PodWarning | undefined {
+  const faults = misspeltAnnotations(pod.metadata?.annotations ?? {});
+  if (faults.length === 0 || !isRunning(pod)) return undefined;
+  const message = joined(faults, longestMessage);
+  return { subject: subjectOf(pod), reason: "MisspeltAnnotation", message };
+}
+
+function tell({ subject, reason, message }: PodWarning, agent: Agent): void {
+  agent.event(subject, "Warning", reason, message);
+  agent.log("warn", message, { pod: namespacedName(subject) });
 }
