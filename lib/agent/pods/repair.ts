@@ -43,7 +43,7 @@ interface AttachmentState {
   /** Failed CHECKs in a row. */
   failures: number;
   /** The time of the last repair by the monotonic clock. */
-  repairedAt?: number;
+  repairedAt: number;
 }
 
 class Repair {
@@ -96,34 +96,40 @@ class Repair {
 
   async #check(record: IndexedRecord): Promise<void> {
     for (const one of await this.#outcomesOf(record)) {
-      const { id, ifname, network, outcome, why = "" } = one;
-      const key = `${keyOfRecord(record)}:${ifname}`;
-      const before = this.#states.get(key);
-      const state: AttachmentState =
-        before?.id === id
-          ? before
-          : {
-              ...before,
-              key,
-              record,
-              id,
-              ifname,
-              network,
-              hasPassed: false,
-              failures: 0,
-            };
-      this.#states.set(key, state);
-      state.record = record;
+      const { outcome, why = "" } = one;
+      const state = this.#stateOf(one, record);
       state.failures = outcome === "failed" ? state.failures + 1 : 0;
       if (outcome === "passed") {
         state.hasPassed = true;
-        this.#retries.forget(key);
+        this.#retries.forget(state.key);
       }
       if (!state.hasPassed || state.failures < 2) continue;
       if (!one.primary) await this.#repair(state, why);
       else if (state.failures === 2)
         this.#tell(state, "error", "NetworkBroken", why);
     }
+  }
+
+  #stateOf(
+    { id, ifname, network }: { id: string; ifname: string; network: string },
+    record: IndexedRecord,
+  ): AttachmentState {
+    const key = `${keyOfRecord(record)}:${ifname}`;
+    const before = this.#states.get(key);
+    const isSame = before?.id === id;
+    const state = {
+      key,
+      record,
+      id,
+      ifname,
+      network,
+      hasPassed: isSame && before.hasPassed,
+      failures: isSame ? before.failures : 0,
+      // Of an earlier attachment too: a repair gives it another ID.
+      repairedAt: before?.repairedAt ?? -Infinity,
+    };
+    this.#states.set(key, state);
+    return state;
   }
 
   /** The outcome of each CHECK; empty if the pod was left alone. */
@@ -133,8 +139,7 @@ class Repair {
   }
 
   async #repair(state: AttachmentState, why: string): Promise<void> {
-    const { repairedAt = -Infinity } = state;
-    if (monotonicMs() - repairedAt < this.#limits.again) return;
+    if (monotonicMs() - state.repairedAt < this.#limits.again) return;
     state.repairedAt = monotonicMs();
     await this.#attachAgain(state, why);
   }
