@@ -78,9 +78,9 @@ export class DefaultRouteMoves {
     del: () => Promise<void>,
   ): Promise<Result> {
     const earlier = this.#earlierInterfaces();
-    const { putBack, takeOut, waysOut } = this.#routes;
-    const ways = waysOut(this.#rtnetlink.routes(), earlier);
-    if (ways.length === 0) throw failure;
+    const { putBack, takeOut, exitRoutesOver } = this.#routes;
+    const routes = exitRoutesOver(this.#rtnetlink.routes(), earlier);
+    if (routes.length === 0) throw failure;
     await deleteFirstTry(failure, del);
     const taken = takeOut(this.#rtnetlink, earlier);
     // If it fails, all networks are deleted, and their routes go with them.
@@ -91,12 +91,12 @@ export class DefaultRouteMoves {
 
   /**
    * Some plugins replace the default route that they find (`ip route replace`), which
-   * then is not theirs to move: puts back what is gone of `ways`, those of before.
+   * then is not theirs to move: puts back what is gone of `exitRoutes`, those of before.
    */
-  restore(ways: readonly Uint8Array[], attachment: Attachment): void {
-    const { decodeRoutes, restore, waysOut } = this.#routes;
-    const before = ways.flatMap((payload) => decodeRoutes(payload));
-    const earlier = waysOut(before, this.#earlierInterfaces());
+  restore(exitRoutes: readonly Uint8Array[], attachment: Attachment): void {
+    const { decodeRoutes, restore, exitRoutesOver } = this.#routes;
+    const before = exitRoutes.flatMap((payload) => decodeRoutes(payload));
+    const earlier = exitRoutesOver(before, this.#earlierInterfaces());
     const restored = restore(this.#rtnetlink, earlier);
     if (restored.length > 0)
       this.#pod.context.log().info("put replaced default routes back", {

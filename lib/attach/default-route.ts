@@ -42,7 +42,7 @@ export class PodRouting {
   readonly #pod: RoutedPod;
   #opened: PodNetwork | undefined;
   /** The routes out of the pod after the last attachment. */
-  #ways: readonly Uint8Array[] = [];
+  #exitRoutes: readonly Uint8Array[] = [];
   #moves: DefaultRouteMoves | undefined;
 
   constructor(
@@ -58,7 +58,7 @@ export class PodRouting {
     if (this.#opened) return;
     try {
       this.#network.links();
-      this.#network.ways();
+      this.#network.exitRoutes();
     } catch {
       // Reported by the call that needs the list.
     }
@@ -106,18 +106,18 @@ export class PodRouting {
       if (ifindex !== undefined && !this.#isOfAnother(name, attachment))
         interfaces.set(name, ifindex);
     }
-    await this.#keepWays(attachment);
+    await this.#restoreReplaced(attachment);
     added.push({ attachment, interfaces });
   }
 
   /** Puts back the routes of earlier attachments that a plugin replaced. */
-  async #keepWays(attachment: Attachment): Promise<void> {
+  async #restoreReplaced(attachment: Attachment): Promise<void> {
     if (this.#pod.context.config.defaultRoutes === "keep") return;
-    const before = this.#ways;
-    this.#ways = this.#network.ways();
-    if (hasAll(this.#ways, before)) return;
+    const before = this.#exitRoutes;
+    this.#exitRoutes = this.#network.exitRoutes();
+    if (hasAll(this.#exitRoutes, before)) return;
     (await this.#loadMoves()).restore(before, attachment);
-    this.#ways = this.#network.ways();
+    this.#exitRoutes = this.#network.exitRoutes();
   }
 
   /** A result may name interfaces that the plugin only found in the pod. */
@@ -140,7 +140,7 @@ export class PodRouting {
     const isChanged =
       asksForDefaultRoute(attachments) ||
       (context.config.defaultRoutes === "owner" &&
-        isContested(this.#network.ways()));
+        isContested(this.#network.exitRoutes()));
     if (!isChanged)
       return { stored: results, printable: results, tables: new Map() };
     return (await this.#loadMoves()).plan(results);

@@ -120,11 +120,11 @@ function separate(
   };
   const defaultInterface = interfaceOf(ips.find(({ gateway }) => gateway));
   const addresses = Map.groupBy(ips, interfaceOf);
-  const ways = Map.groupBy(gateways, (gateway) =>
+  const gatewaysBy = Map.groupBy(gateways, (gateway) =>
     interfaceOf(ips.find((ip) => ip.gateway === gateway)),
   );
   const entryOf = (one: Interface | undefined, keys: NetworkStatus) => {
-    const gateway = ways.get(one);
+    const gateway = gatewaysBy.get(one);
     const of = addresses.get(one) ?? [];
     return {
       ...keys,

@@ -34,8 +34,8 @@ export class PodNetwork implements Disposable {
    * The default routes of the main table and its routes to single addresses, of which
    * some are those to gateways: payloads of RTM_NEWROUTE.
    */
-  ways(): Uint8Array[] {
-    return this.list("routes", RTM_GETROUTE, rtmsgLength, isWay);
+  exitRoutes(): Uint8Array[] {
+    return this.list("routes", RTM_GETROUTE, rtmsgLength, isExitRoute);
   }
 
   [Symbol.dispose](): void {
@@ -71,33 +71,33 @@ function isUnsupported(error: unknown): boolean {
 }
 
 /**
- * Whether a pod's traffic has several ways out: a family has several default routes, or
- * one over several interfaces.
+ * Whether several default routes of a family, or one over several interfaces, contest each
+ * other; of {@link PodNetwork.exitRoutes}.
  */
-export function isContested(ways: readonly Uint8Array[]): boolean {
+export function isContested(exitRoutes: readonly Uint8Array[]): boolean {
   let [v4, v6] = [0, 0];
-  for (const way of ways) {
-    const { 0: family, 1: prefix } = way;
+  for (const route of exitRoutes) {
+    const { 0: family, 1: prefix } = route;
     if (prefix !== 0) continue;
     if (family === AF_INET) v4++;
     else v6++;
-    if (findAttribute(way.subarray(rtmsgLength), RTA_MULTIPATH)) return true;
+    if (findAttribute(route.subarray(rtmsgLength), RTA_MULTIPATH)) return true;
   }
   return v4 > 1 || v6 > 1;
 }
 
-/** Whether `ways` has each of `earlier`. */
+/** Whether `routes` has each of `earlier`. */
 export function hasAll(
-  ways: readonly Uint8Array[],
+  routes: readonly Uint8Array[],
   earlier: readonly Uint8Array[],
 ): boolean {
   if (earlier.length === 0) return true;
   const present: string[] = [];
-  for (const way of ways) present.push(way.toHex());
+  for (const route of routes) present.push(route.toHex());
   // A running pod may have made many. Making a Set costs every pod with two networks.
   const all = present.length > 100 ? new Set(present) : undefined;
-  for (const way of earlier) {
-    const text = way.toHex();
+  for (const route of earlier) {
+    const text = route.toHex();
     if (!(all ? all.has(text) : present.includes(text))) return false;
   }
   return true;
@@ -107,7 +107,7 @@ export function hasAll(
  * struct rtmsg: u8 family, destination's prefix, source's prefix, tos, table, protocol,
  * scope, type; u32 flags.
  */
-function isWay(datagram: Uint8Array, at: number): boolean {
+function isExitRoute(datagram: Uint8Array, at: number): boolean {
   if (datagram[at + 4] !== RT_TABLE_MAIN) return false;
   const prefix = datagram[at + 1];
   return prefix === 0 || prefix === (datagram[at] === AF_INET ? 32 : 128);

@@ -49,7 +49,7 @@ export function revertPlan(routing: Routing, plan: Plan): void {
   for (const route of plan.addRoutes)
     if (route.table === RT_TABLE_MAIN && !removed.has(describe(route)))
       removeRoute(routing, route);
-  // The kernel takes one way for the multipath route that has it.
+  // The kernel takes one nexthop for the multipath route that has it.
   putBack(routing, plan.removeRoutes);
 }
 
@@ -109,7 +109,7 @@ export function hasDefaultRoute(
  * The default routes over these interfaces, after the link-scope routes to their
  * gateways: the kernel looks up a gateway when its route is added.
  */
-export function waysOut(
+export function exitRoutesOver(
   routes: readonly Route[],
   ifindexes: ReadonlySet<number>,
 ): Route[] {
@@ -132,14 +132,14 @@ export function waysOut(
 }
 
 /**
- * Removes the {@link waysOut} over these interfaces; returns the input of {@link
+ * Removes the {@link exitRoutesOver} over these interfaces; returns the input of {@link
  * putBack}. Throws StepError.
  */
 export function takeOut(
   routing: Routing,
   ifindexes: ReadonlySet<number>,
 ): Route[] {
-  const routes = waysOut(routing.routes(), ifindexes);
+  const routes = exitRoutesOver(routing.routes(), ifindexes);
   for (const route of routes.toReversed()) removeRoute(routing, route);
   return routes;
 }
@@ -151,11 +151,11 @@ export function takeOut(
  */
 export function restore(routing: Routing, routes: readonly Route[]): Route[] {
   const present = routing.routes();
-  const ways = new Set(present.flatMap(waysOfRoute));
+  const texts = new Set(present.flatMap(nexthopTexts));
   const isThere = (route: Route) =>
-    waysOfRoute(route).every((way) => ways.has(way)) &&
+    nexthopTexts(route).every((text) => texts.has(text)) &&
     (route.nexthops.length === 1 ||
-      present.some((other) => leadsAsWell(other, route)));
+      present.some((other) => hasAllNexthops(other, route)));
   const gone = routes.filter(
     (route) => route.protocol !== RTPROT_RA && !isThere(route),
   );
@@ -164,7 +164,7 @@ export function restore(routing: Routing, routes: readonly Route[]): Route[] {
 }
 
 /** A text for each nexthop: a running pod may have made many routes, which are not compared in pairs. */
-function waysOfRoute({
+function nexthopTexts({
   table,
   tos,
   source,
@@ -177,10 +177,10 @@ function waysOfRoute({
   );
 }
 
-/** Whether `other` has all ways of `route` to the same destination. */
-function leadsAsWell(other: Route, route: Route): boolean {
-  const ways = waysOfRoute(other);
-  return waysOfRoute(route).every((way) => ways.includes(way));
+/** Whether `other` has all nexthops of `route` to the same destination. */
+function hasAllNexthops(other: Route, route: Route): boolean {
+  const texts = nexthopTexts(other);
+  return nexthopTexts(route).every((text) => texts.includes(text));
 }
 
 /** Without the routes of missing interfaces. Throws StepError. */

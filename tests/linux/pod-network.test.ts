@@ -1,6 +1,6 @@
 /**
  * What ADD looks at in every pod with several networks, in a real network namespace:
- * interfaces, ways out, and whether these contest each other.
+ * interfaces, exit routes, and whether these contest each other.
  */
 import { expect, test } from "bun:test";
 import { formatCidr } from "../../lib/linux/address.ts";
@@ -24,19 +24,19 @@ test("PodNetwork.links, as Rtnetlink lists them", async () => {
   expect(network.links().get("lo")).toBe(1);
 });
 
-test("PodNetwork.ways, default routes and routes to single addresses of the main table", async () => {
+test("PodNetwork.exitRoutes, default routes and routes to single addresses of the main table", async () => {
   await using pod = await startPod(`${viaEth0}; ${viaEth0V6}
     ip route add 169.254.1.1 dev net1 scope link
     ip -6 route add fd99::1 dev net1
     ip route add 10.9.0.0/16 via 10.0.0.1
     ip route add 10.9.9.9 dev net1 table 100`);
   using network = new PodNetwork(pod.path);
-  const ways = network.ways();
+  const ways = network.exitRoutes();
   const routes = ways.flatMap((way) => decodeRoutes(way));
   expect(
     routes.map(({ destination }) => formatCidr(destination)).toSorted(),
   ).toEqual(["0.0.0.0/0", "169.254.1.1/32", "::/0", "fd99::1/128"]);
-  expect(network.ways()).toEqual(ways);
+  expect(network.exitRoutes()).toEqual(ways);
 });
 
 test.each([
@@ -66,17 +66,17 @@ test.each([
 ])("isContested, default routes: %s", async (_, commands, expected) => {
   await using pod = await startPod(commands);
   using network = new PodNetwork(pod.path);
-  expect(isContested(network.ways())).toBe(expected);
+  expect(isContested(network.exitRoutes())).toBe(expected);
 });
 
 test("hasAll, a route that was replaced is not there", async () => {
   await using pod = await startPod(viaEth0);
   using network = new PodNetwork(pod.path);
-  const before = network.ways();
+  const before = network.exitRoutes();
   await pod.ip("-6 route add default via fd00::1");
-  expect(hasAll(network.ways(), before)).toBe(true);
+  expect(hasAll(network.exitRoutes(), before)).toBe(true);
   await pod.ip("route replace default via 10.1.0.1");
-  expect(hasAll(network.ways(), before)).toBe(false);
+  expect(hasAll(network.exitRoutes(), before)).toBe(false);
   expect(hasAll([], [])).toBe(true);
 });
 

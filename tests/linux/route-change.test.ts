@@ -20,7 +20,7 @@ import {
   revertPlan,
   snapshotOf,
   takeOut,
-  waysOut,
+  exitRoutesOver,
 } from "../../lib/linux/routes.ts";
 import { routeVia } from "../../lib/linux/route.ts";
 import type { Routing } from "../../lib/linux/rtnetlink.ts";
@@ -250,7 +250,7 @@ describe("takeOut and putBack", () => {
     const before = await table(pod);
     const eth0 = new Set([routing.links().get("eth0") ?? 0]);
     const taken = takeOut(routing, eth0);
-    expect(waysOut(routing.routes(), eth0)).toEqual([]);
+    expect(exitRoutesOver(routing.routes(), eth0)).toEqual([]);
     const without = await table(pod);
     const missing = before
       .split("\n")
@@ -302,7 +302,7 @@ describe("restore", () => {
     await using pod = await startPod(eth0);
     using routing = new Rtnetlink(pod.path);
     const index = routing.links().get("eth0") ?? 0;
-    const ways = waysOut(routing.routes(), new Set([index]));
+    const ways = exitRoutesOver(routing.routes(), new Set([index]));
     await pod.run("sh", "-ec", change);
     const count = restore(routing, ways).length;
     expect(restore(routing, ways)).toEqual([]);

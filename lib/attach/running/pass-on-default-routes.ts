@@ -18,7 +18,7 @@ import {
   Rtnetlink,
   hasDefaultRoute,
   returnDefaultRoutes,
-  waysOut,
+  exitRoutesOver,
 } from "../../linux/routes.ts";
 import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRouting } from "../../state/record.ts";
@@ -38,8 +38,8 @@ export function ownedDefaultRoutes(
     const links = rtnetlink.links();
     const names = podInterfaces(modernResult(result), ifname);
     const own = new Set(names.flatMap((name) => links.get(name) ?? []));
-    const ways = waysOut(rtnetlink.routes(), own);
-    return new Set(ways.map(({ family }) => family));
+    const routes = exitRoutesOver(rtnetlink.routes(), own);
+    return new Set(routes.map(({ family }) => family));
   } catch (error) {
     context.log().warn("failed to read the pod's default routes", {
       error: messageOf(error),
