@@ -10,7 +10,7 @@ import { uptimeMs } from "../linux/libc.ts";
 import { writeStderr } from "../linux/stdio.ts";
 import type { GenieConfig } from "../select/config.ts";
 import type { OpenDevices } from "./choice/allotted-devices.ts";
-import type { Env } from "../cni/args.ts";
+import type { Env } from "../cni/environment.ts";
 
 /** {@link systemDependencies} are the real ones. */
 export interface Dependencies {

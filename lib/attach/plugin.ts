@@ -11,7 +11,7 @@ import { openCallsLog } from "./calls-log.ts";
 import { type Context, createContext } from "./context.ts";
 import { type Dependencies, systemDependencies } from "./dependencies.ts";
 import { del } from "./del.ts";
-import type { Env } from "../cni/args.ts";
+import type { Env } from "../cni/environment.ts";
 
 /** Runs the call that the environment and stdin describe; returns the exit code. */
 export function runAsPlugin(env: Env, about: string): Promise<number> {

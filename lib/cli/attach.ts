@@ -6,7 +6,7 @@
 import { attachNetwork } from "../attach/running/attach-network.ts";
 import { detachNetwork } from "../attach/running/detach-network.ts";
 import type { Change } from "../attach/running/pod-change.ts";
-import { ifnameProblem } from "../cni/args.ts";
+import { ifnameProblem } from "../cni/identifiers.ts";
 import { CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import type { Command } from "./command/command.ts";

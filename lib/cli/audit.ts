@@ -22,7 +22,7 @@ import {
 } from "./command/output.ts";
 import { type Column, counted, table } from "./command/table.ts";
 import type { Terminal } from "./command/terminal.ts";
-import type { Env } from "../cni/args.ts";
+import type { Env } from "../cni/environment.ts";
 import { directoriesOf, nodeOptions } from "./node/node-options.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";

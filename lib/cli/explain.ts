@@ -12,7 +12,8 @@ import {
   structured,
   structuredFormats,
 } from "./command/output.ts";
-import { type Env, ifnameProblem } from "../cni/args.ts";
+import { ifnameProblem } from "../cni/identifiers.ts";
+import type { Env } from "../cni/environment.ts";
 import {
   explanationText,
   nameOf,

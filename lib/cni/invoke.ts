@@ -11,7 +11,7 @@ import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
 import type { Verb } from "./plugin-request.ts";
 import { type Status, requireExecutable } from "../linux/file-calls.ts";
-import type { Env } from "./args.ts";
+import type { Env } from "./environment.ts";
 
 /**
  * One attachment of a container to a network, as in libcni; "" for a verb without

@@ -2,7 +2,7 @@
  * Runs one network configuration list for one verb, as a runtime does: the configuration
  * of each plugin, the order of a chain, prevResult (cni-runtime.md §2.2, §2.3).
  */
-import { validateNetworkName } from "./args.ts";
+import { validateNetworkName } from "./identifiers.ts";
 import type { NetworkConfigList, PluginConf } from "./conflist.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { CniError, Code, invalidConfig } from "./error.ts";

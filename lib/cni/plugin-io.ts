@@ -1,5 +1,5 @@
 /** The outside world of a plugin as a parameter, so that tests replace it without mocks. */
-import type { Env } from "./args.ts";
+import type { Env } from "./environment.ts";
 import { statusIfAny } from "../linux/files.ts";
 import {
   isStdoutClosed,

@@ -2,11 +2,8 @@
  * The request of a runtime: its environment and its configuration, validated in the order
  * of cni-plugin.md §1.2, which decides the code of the error.
  */
-import {
-  type Environment,
-  readEnvironment,
-  validateNetworkName,
-} from "./args.ts";
+import { validateNetworkName } from "./identifiers.ts";
+import { type Environment, readEnvironment } from "./environment.ts";
 import { Code, CniError } from "./error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote, textOf } from "../linux/text.ts";

@@ -4,7 +4,7 @@
  * readers could understand differently is refused. It works on bytes; a body is
  * decoded when it is complete, because a character may cross two chunks. Pure.
  */
-import { isIdentifier } from "../cni/args.ts";
+import { isIdentifier } from "../cni/identifiers.ts";
 import { concat } from "../linux/files.ts";
 import { textOf, wholeNumber } from "../linux/text.ts";
 

@@ -2,7 +2,7 @@
  * The grammar of the `cni` annotation and of `default_plugin` (selection.md §3).
  * Pure. An error 7 names the element.
  */
-import { ifnameProblem, isIdentifier } from "../cni/args.ts";
+import { ifnameProblem, isIdentifier } from "../cni/identifiers.ts";
 import { type CniError, invalidConfig } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 

@@ -3,7 +3,7 @@
  * (configuration.md). Only checks, for every pod: config-schema.ts words the problem of
  * a value that has not its form.
  */
-import { isIdentifier } from "../cni/args.ts";
+import { isIdentifier } from "../cni/identifiers.ts";
 import { type JsonObject, type RawNumber, isObject } from "../cni/json.ts";
 import { isPath } from "../linux/text.ts";
 

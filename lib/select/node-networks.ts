@@ -3,7 +3,7 @@
  * but for files that are read when first needed: a pod whose network is found by its
  * file name reads no other file.
  */
-import { isIdentifier } from "../cni/args.ts";
+import { isIdentifier } from "../cni/identifiers.ts";
 import type { ConfFile } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { invalidConfig } from "../cni/error.ts";

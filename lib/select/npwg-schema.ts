@@ -3,7 +3,7 @@
  * (selection.md §6). Keys are read in any case, as Go programs do.
  */
 import * as v from "valibot";
-import { ifnameProblem } from "../cni/args.ts";
+import { ifnameProblem } from "../cni/identifiers.ts";
 import { type JsonObject, foldKey, isObject, setOwn } from "../cni/json.ts";
 import { jsonObject, list, object, problemsIn, text } from "../cni/schema.ts";
 import { parseCidr, parseIp, parseMac } from "../linux/address.ts";

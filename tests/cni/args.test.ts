@@ -1,13 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { cniArg, formatCniArgs, parseCniArgs } from "../../lib/cni/args.ts";
 import {
-  cniArg,
-  formatCniArgs,
   ifnameProblem,
-  parseCniArgs,
-  readEnvironment,
   validateIfname,
   validateNetworkName,
-} from "../../lib/cni/args.ts";
+} from "../../lib/cni/identifiers.ts";
+import { readEnvironment } from "../../lib/cni/environment.ts";
 import { cniError } from "../support/cni-error.ts";
 
 const complete = {

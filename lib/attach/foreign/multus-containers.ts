@@ -3,7 +3,7 @@
  * was installed. The runtime lists CNI_IFNAME only, and a plugin would free the addresses
  * of the others (cni-plugin.md P-GC-4).
  */
-import { isIdentifier } from "../../cni/args.ts";
+import { isIdentifier } from "../../cni/identifiers.ts";
 import { Code, CniError } from "../../cni/error.ts";
 import type { ValidAttachment } from "../../cni/network-upkeep.ts";
 import { messageOf } from "../../linux/errno.ts";

@@ -3,7 +3,7 @@
  * file that Multus keeps of it becomes a record of ours.
  */
 import * as v from "valibot";
-import { ifnameProblem } from "../../cni/args.ts";
+import { ifnameProblem } from "../../cni/identifiers.ts";
 import { parseAnyConf } from "../../cni/conflist.ts";
 import { type JsonObject, own, ownText, parseJson } from "../../cni/json.ts";
 import type { Result } from "../../cni/result.ts";

@@ -10,7 +10,7 @@ import { monotonicMs } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
 import { type OwnNetwork, findOwn, nodeContext } from "../node/node-context.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 
 export class NodeConfiguration {
   readonly #directories: Directories;

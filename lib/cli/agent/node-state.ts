@@ -10,7 +10,7 @@ import {
 } from "../../agent/node/node-state.ts";
 import type { Command } from "../command/command.ts";
 import type { Terminal } from "../command/terminal.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import { changeRoot, runBelowRoot } from "../node/below-root.ts";
 import type { Directories } from "../node/directories.ts";
 import {

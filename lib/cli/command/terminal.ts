@@ -6,7 +6,7 @@ import { isatty } from "node:tty";
 import { messageOf } from "../../linux/errno.ts";
 import { writeStderr, writeStdout } from "../../linux/stdio.ts";
 import { printable } from "./output.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 
 /** Values that only the entry knows. */
 export interface Process {

@@ -23,7 +23,7 @@ import {
 } from "../../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../../select/choice.ts";
 import { annotationsCapability } from "../../select/config.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import type { Directories } from "../node/directories.ts";
 import { nodeContext } from "../node/node-context.ts";
 import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";

@@ -27,7 +27,7 @@ import type { DefinitionReference } from "../../select/definition-references.ts"
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { readConfig } from "../../select/config.ts";
 import { networksOf } from "../../select/node-networks.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
 import { definitionRequest } from "../../kube/client.ts";
 import { annotationFaults } from "./annotation-faults.ts";

@@ -13,7 +13,7 @@ import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
 import { inClusterServer } from "../../kube/access/server-url.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import { attempt } from "../node/attempt.ts";
 import type { Directories } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";

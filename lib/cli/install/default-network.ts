@@ -4,7 +4,7 @@
  * before any change (container-runtimes.md K-1).
  */
 import { join } from "node:path";
-import { isIdentifier } from "../../cni/args.ts";
+import { isIdentifier } from "../../cni/identifiers.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { CniError, invalidConfig } from "../../cni/error.ts";
 import { ownText } from "../../cni/json.ts";

@@ -7,7 +7,7 @@ import { CniError, invalidConfig } from "../../cni/error.ts";
 import { own, ownText, parseJson } from "../../cni/json.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type GenieConfig, readConfig } from "../../select/config.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
 import { executableMemoryProblems } from "../node/executable-memory.ts";
 import type { Host } from "../node/host.ts";

@@ -6,7 +6,7 @@ import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
 import { serviceAccountDirectory } from "../../kube/access/access.ts";
 import type { Input } from "../command/input.ts";
 import { optionsOf } from "../command/options.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import { directoriesOf } from "./node-options.ts";
 import { contextOf } from "./node-context.ts";
 

@@ -14,7 +14,7 @@ import { own, ownText } from "../../cni/json.ts";
 import type { Request } from "../../cni/plugin-request.ts";
 import { latestVersion } from "../../cni/version.ts";
 import type { Input } from "../command/input.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import {
   type Directories,
   defaultDirectories,

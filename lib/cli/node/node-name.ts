@@ -5,7 +5,7 @@ import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
 import { type PemSource, readPem } from "../../kube/access/pem.ts";
 import type { GenieConfig } from "../../select/config.ts";
 import type { Input } from "../command/input.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import { attempt } from "./attempt.ts";
 import type { Host } from "./host.ts";
 

@@ -15,7 +15,7 @@ import { definitionsDirectory } from "../../state/cached-definition.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { counted } from "../command/table.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import { credentialDirectory, credentialFiles } from "../install/credential.ts";
 import { requireNoKeeper } from "../install/installer-lock.ts";
 import { ListCopy } from "../install/list-copy.ts";

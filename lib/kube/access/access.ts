@@ -10,7 +10,7 @@ import { quote } from "../../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
 import { type PemSource, readPem, systemAuthorities } from "./pem.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import {
   type ServerUrl,
   inClusterServer,

@@ -10,7 +10,7 @@ import type { Deadline } from "../../linux/deadline.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { IssuedCredential } from "./exec-credential.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 import type { AuthProvider, User } from "./kubeconfig.ts";
 import { checkToken, readPem, readToken } from "./pem.ts";
 

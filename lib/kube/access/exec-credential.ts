@@ -14,7 +14,7 @@ import { jsonIfAny, omitUndefined } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 import { checkToken } from "./pem.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 
 /** The credential of a plugin or provider. */
 export interface IssuedCredential {

@@ -5,7 +5,7 @@
  */
 import { parseIp } from "../../linux/address.ts";
 import { bytesOf, wholeNumber } from "../../linux/text.ts";
-import type { Env } from "../../cni/args.ts";
+import type { Env } from "../../cni/environment.ts";
 
 export interface ServerUrl {
   /** Origin and path without final slash, the prefix of `/api` and `/apis`. */
