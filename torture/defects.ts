@@ -194,7 +194,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "GC deletes the records of another list",
-    file: "lib/attach/gc.ts",
+    file: "lib/attach/gc/stale-records.ts",
     scenario: "GC of another list",
     edits: [{ before: "record.network === request.config.name &&", after: "" }],
   },
@@ -212,7 +212,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "GC deletes a record that its runtime cannot know of yet",
-    file: "lib/attach/gc.ts",
+    file: "lib/attach/gc/stale-records.ts",
     scenario: "a young record",
     edits: [{ before: "settledMs = 60_000", after: "settledMs = 0" }],
   },

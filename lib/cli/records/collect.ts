@@ -3,7 +3,8 @@
  * while (state.md "CHECK, GC, STATUS").
  */
 import type { Context } from "../../attach/context.ts";
-import { deleteStale, removeLitter } from "../../attach/gc.ts";
+import { removeLitter } from "../../attach/gc/litter.ts";
+import { deleteStale } from "../../attach/gc/stale-records.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { recordedNetns } from "../../linux/netns.ts";
