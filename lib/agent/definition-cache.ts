@@ -8,11 +8,10 @@ import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import {
   UnreadableFile,
   listIfAny,
-  makeOwnDirectory,
-  readOwnFileIfAny,
   removeFile,
   replaceFile,
 } from "../linux/files.ts";
+import { makeOwnDirectory, readOwnFileIfAny } from "../linux/own-files.ts";
 import {
   definitionFile,
   definitionsDirectory,

@@ -1,7 +1,7 @@
 /** The records whose files change, for parts that follow them (inotify). */
 import { watch } from "node:fs";
 import type { Context } from "../attach/context.ts";
-import { makeOwnDirectory } from "../linux/files.ts";
+import { makeOwnDirectory } from "../linux/own-files.ts";
 import { recordDirectory } from "../state/record-directory.ts";
 import { aborted } from "./timing.ts";
 

@@ -9,7 +9,7 @@ import { CniError } from "../cni/error.ts";
 import type { Execution } from "../cni/invoke.ts";
 import { type JsonObject, own } from "../cni/json.ts";
 import type { Try } from "../kube/client.ts";
-import { openToAppend } from "../linux/files.ts";
+import { openToAppend } from "../linux/own-files.ts";
 import { defaultDataDir } from "../select/config.ts";
 import { type CallNames, logContext } from "./context.ts";
 import type { Dependencies } from "./dependencies.ts";

@@ -5,7 +5,7 @@
 import { throwFirst } from "../cni/network-upkeep.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { requireOwnDirectory } from "../linux/files.ts";
+import { requireOwnDirectory } from "../linux/own-files.ts";
 import {
   type RecordEntry,
   abandonedRecords,

@@ -7,7 +7,7 @@ import { statusNetwork } from "../cni/network-upkeep.ts";
 import { validateNetwork } from "../cni/network.ts";
 import { SystemError } from "../linux/errno.ts";
 import { requireWritable } from "../linux/file-calls.ts";
-import { makeOwnDirectory } from "../linux/files.ts";
+import { makeOwnDirectory } from "../linux/own-files.ts";
 import { quote } from "../linux/text.ts";
 import type { NodeNetwork } from "../select/node-networks.ts";
 import { defaultNetworks } from "../select/default-network.ts";

@@ -6,14 +6,12 @@
  * as none. The file is as secret as a client key.
  */
 import { own, parseJson } from "../cni/json.ts";
+import { directoryOf, removeFile, replaceFile } from "../linux/files.ts";
 import {
-  directoryOf,
   isOwnFile,
   readOwnFileIfAny,
-  removeFile,
-  replaceFile,
   requireOwnDirectory,
-} from "../linux/files.ts";
+} from "../linux/own-files.ts";
 
 declare module "bun" {
   interface Socket {

@@ -7,7 +7,8 @@
  */
 import { dirname } from "node:path";
 import * as v from "valibot";
-import { listIfAny, readOwnFileIfAny } from "../linux/files.ts";
+import { listIfAny } from "../linux/files.ts";
+import { readOwnFileIfAny } from "../linux/own-files.ts";
 import { jsonObject, map, object } from "../cni/schema.ts";
 
 /** A request of a claim, with its devices. */

@@ -6,12 +6,8 @@
 import { rmSync } from "node:fs";
 import { Code, CniError } from "../cni/error.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
-import {
-  makeDirectory,
-  readOwnFileIfAny,
-  removeFile,
-  writeFile,
-} from "../linux/files.ts";
+import { makeDirectory, removeFile, writeFile } from "../linux/files.ts";
+import { readOwnFileIfAny } from "../linux/own-files.ts";
 import { type JsonObject, isObject, own, parseJson } from "../cni/json.ts";
 
 /** Capability arguments of an attachment. */

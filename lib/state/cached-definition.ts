@@ -9,7 +9,7 @@ import {
   isOwnFile,
   readOwnFileIfAny,
   requireOwnDirectory,
-} from "../linux/files.ts";
+} from "../linux/own-files.ts";
 import { withLength, withoutLength } from "./record-text.ts";
 import { Records } from "./records.ts";
 

@@ -13,12 +13,8 @@ import {
   status,
 } from "../linux/file-calls.ts";
 import { tryShare } from "../linux/flock.ts";
-import {
-  directoryOf,
-  makeOwnDirectory,
-  requireOwnDirectory,
-  statusIfAny,
-} from "../linux/files.ts";
+import { directoryOf, statusIfAny } from "../linux/files.ts";
+import { makeOwnDirectory, requireOwnDirectory } from "../linux/own-files.ts";
 import { quote } from "../linux/text.ts";
 
 export function lockPath(dataDir: string, containerId: string): string {

@@ -8,9 +8,9 @@ import {
   UnreadableFile,
   linkStatusIfAny,
   listIfAny,
-  makeOwnDirectory,
   statusIfAny,
 } from "../linux/files.ts";
+import { makeOwnDirectory } from "../linux/own-files.ts";
 import type { AttachmentRecord } from "./record.ts";
 import { decodeWithLength, withLength } from "./record-text.ts";
 import {

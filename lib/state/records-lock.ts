@@ -6,7 +6,7 @@ import { noContainer } from "../cni/invoke.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { Open, close, open, openIfAny } from "../linux/file-calls.ts";
 import { tryLock, tryShare, unlock } from "../linux/flock.ts";
-import { makeOwnDirectory, requireOwnDirectory } from "../linux/files.ts";
+import { makeOwnDirectory, requireOwnDirectory } from "../linux/own-files.ts";
 import type { LockRecovery } from "../linux/lock-recovery.ts";
 import {
   type Lock,

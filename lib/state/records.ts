@@ -13,12 +13,14 @@ import {
   UnreadableFile,
   createFile,
   linkStatusIfAny,
-  makeOwnDirectory,
-  readOwnFileIfAny,
   removeFile,
-  requireOwnDirectory,
   writeAll,
 } from "../linux/files.ts";
+import {
+  makeOwnDirectory,
+  readOwnFileIfAny,
+  requireOwnDirectory,
+} from "../linux/own-files.ts";
 import { isLonger } from "../linux/text.ts";
 import {
   type AttachmentRecord,

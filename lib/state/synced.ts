@@ -4,7 +4,7 @@
  * wrong. ADD must not wait for the agent or fail because of such a file.
  */
 import { own, parseJson } from "../cni/json.ts";
-import { isOwnFile, readOwnFileIfAny } from "../linux/files.ts";
+import { isOwnFile, readOwnFileIfAny } from "../linux/own-files.ts";
 
 /** The boot, and the time since it. */
 interface Clock {

@@ -16,11 +16,13 @@ import {
   UnreadableFile,
   createFile,
   makeDirectory,
+  writeFile,
+} from "../../lib/linux/files.ts";
+import {
   makeOwnDirectory,
   readOwnFileIfAny,
   requireOwnDirectory,
-  writeFile,
-} from "../../lib/linux/files.ts";
+} from "../../lib/linux/own-files.ts";
 import {
   Open,
   close,

@@ -7,11 +7,8 @@
 import * as v from "valibot";
 import { parseJson } from "../../cni/json.ts";
 import { map, object } from "../../cni/schema.ts";
-import {
-  readOwnFileIfAny,
-  removeFile,
-  replaceFile,
-} from "../../linux/files.ts";
+import { removeFile, replaceFile } from "../../linux/files.ts";
+import { readOwnFileIfAny } from "../../linux/own-files.ts";
 import { callFamilies, count } from "./call-metrics.ts";
 import {
   type CallLine,

@@ -15,7 +15,8 @@ import {
   rename,
   status,
 } from "../../linux/file-calls.ts";
-import { makeOwnDirectory, removeFile, writeFile } from "../../linux/files.ts";
+import { removeFile, writeFile } from "../../linux/files.ts";
+import { makeOwnDirectory } from "../../linux/own-files.ts";
 import { textOf } from "../../linux/text.ts";
 
 /** The next byte to read, by the file's identity. */

@@ -11,7 +11,7 @@ import type { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { Open, close, openIfAny } from "../../linux/file-calls.ts";
 import { tryLock } from "../../linux/flock.ts";
-import { readOwnFileIfAny } from "../../linux/files.ts";
+import { readOwnFileIfAny } from "../../linux/own-files.ts";
 import { recordedNetns } from "../../linux/netns.ts";
 import { plain } from "../../linux/text.ts";
 import type { GivenNetworks } from "../../select/selection-context.ts";

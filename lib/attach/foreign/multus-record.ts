@@ -9,11 +9,8 @@ import { type JsonObject, own, ownText, parseJson } from "../../cni/json.ts";
 import type { Result } from "../../cni/result.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { messageOf } from "../../linux/errno.ts";
-import {
-  linkStatusIfAny,
-  readOwnFileIfAny,
-  removeFile,
-} from "../../linux/files.ts";
+import { linkStatusIfAny, removeFile } from "../../linux/files.ts";
+import { readOwnFileIfAny } from "../../linux/own-files.ts";
 import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { newRecord } from "../add-attachments.ts";

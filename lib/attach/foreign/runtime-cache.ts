@@ -18,7 +18,7 @@ import { type Result, parseResult } from "../../cni/result.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { type CniVersion, latestVersion } from "../../cni/version.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { readOwnFileIfAny } from "../../linux/files.ts";
+import { readOwnFileIfAny } from "../../linux/own-files.ts";
 import type { Attachment } from "../../select/attachment.ts";
 import { ownTypes } from "../../select/node-networks.ts";
 import type { Context } from "../context.ts";

@@ -5,7 +5,7 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
-import { requireOwnDirectory } from "../../linux/files.ts";
+import { requireOwnDirectory } from "../../linux/own-files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { counted } from "../command/table.ts";
 import { problemOf } from "../node/attempt.ts";

@@ -8,7 +8,10 @@ import { join } from "node:path";
 import { CniError, Code } from "../../cni/error.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
+import {
+  readOwnFileIfAny,
+  requireOwnDirectory,
+} from "../../linux/own-files.ts";
 import {
   type Directories,
   defaultDirectories,
