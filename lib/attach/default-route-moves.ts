@@ -253,17 +253,22 @@ export function requestedDefaultRoute(
   return undefined;
 }
 
-/** The tables that were made, by interface name, for the file of results. */
+/** The tables that were made, and the routes that were removed, by interface name, for the file of results. */
 export function tablesOf(
   attachments: readonly Attachment[],
   departures: readonly Departure[],
 ): ReadonlyMap<string, AttachmentRouting> {
   const tables = new Map<string, AttachmentRouting>();
-  for (const { attachment, table, addresses } of departures) {
+  for (const { attachment, table, addresses, removed } of departures) {
     const ifname = attachments[attachment]?.ifname;
-    if (table === undefined || ifname === undefined) continue;
-    const others = tables.get(ifname)?.addresses ?? [];
-    tables.set(ifname, { table, addresses: [...others, ...addresses] });
+    if (ifname === undefined || (table ?? removed) === undefined) continue;
+    const other = tables.get(ifname);
+    const routes = [...(other?.removed ?? []), ...(removed ?? [])];
+    tables.set(ifname, {
+      table: table ?? other?.table ?? 0,
+      addresses: [...(other?.addresses ?? []), ...addresses],
+      ...(routes.length > 0 && { removed: routes }),
+    });
   }
   return tables;
 }

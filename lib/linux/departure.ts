@@ -27,6 +27,17 @@ export interface Departure {
   readonly addresses: readonly string[];
   /** The metrics of the attachment's default routes that stay in the main table. */
   readonly staying: readonly number[];
+  /** The routes themselves, without `table`: nothing else remembers them. */
+  readonly removed?: readonly RemovedRoute[];
+}
+
+/** A default route that left the main table for none, as in a record. */
+export interface RemovedRoute {
+  readonly family: Family;
+  readonly ifindex: number;
+  /** Absent for a network on the link. */
+  readonly gateway?: string | undefined;
+  readonly metric: number;
 }
 
 interface LeavingRoutes extends Pick<
@@ -56,7 +67,11 @@ export function departureOf(
   const departure = { attachment, family, gateways, table, staying };
   if (table === undefined)
     return {
-      departure: { ...departure, addresses: [] },
+      departure: {
+        ...departure,
+        addresses: [],
+        removed: routes.flatMap(removedRoutes),
+      },
       routes: [],
       rules: [],
     };
@@ -67,6 +82,16 @@ export function departureOf(
     routes: linkScopeFirst(moved).map((route) => ({ ...route, table })),
     rules: sources.map((source) => ({ source, table })),
   };
+}
+
+/** One for each interface and gateway. */
+function removedRoutes({ family, metric, nexthops }: Route): RemovedRoute[] {
+  return nexthops.map(({ ifindex, gateway }) => ({
+    family,
+    ifindex,
+    ...(gateway && { gateway: addressText(gateway) }),
+    metric,
+  }));
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { type Family, formatCidr, formatIp, parseIp } from "./address.ts";
 import { step } from "./errno.ts";
+import type { RemovedRoute } from "./departure.ts";
 import type { Plan } from "./route-plan.ts";
 import {
   RT_TABLE_MAIN,
@@ -11,6 +12,7 @@ import {
   type Route,
   type Rule,
   addressText,
+  defaultRoute,
   describeRoute,
   isDefault,
   isLinkScope,
@@ -22,6 +24,8 @@ import type { Routing } from "./rtnetlink.ts";
 export interface PolicyTable {
   readonly table: number;
   readonly addresses: readonly string[];
+  /** Default routes that were removed in place of moved. */
+  readonly removed?: readonly RemovedRoute[] | undefined;
 }
 
 /**
@@ -73,14 +77,21 @@ export function removeTables(
 
 /**
  * Moves the default routes of a family from a table back into the main table, and
- * removes the rest of that family there with its rules; returns them. Nothing if the table
- * has none. Throws StepError.
+ * removes the rest of that family there with its rules; makes those anew that were
+ * removed. Returns them: none if there are none. Throws StepError.
  */
 export function returnDefaultRoutes(
   routing: Routing,
-  { table, addresses }: PolicyTable,
+  { table, addresses, removed = [] }: PolicyTable,
   family: Family,
 ): Route[] {
+  const again = removed
+    .filter((route) => route.family === family)
+    .map(({ gateway = "", ifindex, metric }) =>
+      defaultRoute(family, parseIp(gateway)?.bytes, ifindex, metric),
+    );
+  for (const route of again) addRoute(routing, route);
+  if (again.length > 0) return again;
   const own = routing
     .routes()
     .filter((route) => route.table === table && route.family === family);

@@ -55,6 +55,7 @@ export interface ListedRule {
 
 export const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;
+const RT_SCOPE_LINK = 253;
 /** The origin of routes of CNI plugins and of `ip route add`. */
 export const RTPROT_BOOT = 3;
 /** Learned from a router advertisement. */
@@ -81,8 +82,17 @@ export function withNexthops(
 
 /** A default route of the main table, as a plugin would make it. */
 export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
-  const { family, bytes } = gateway;
-  const none = new Uint8Array(bytes.byteLength);
+  return defaultRoute(gateway.family, gateway.bytes, ifindex, metric);
+}
+
+/** Without a gateway, of a network on the link. */
+export function defaultRoute(
+  family: Family,
+  gateway: Uint8Array | undefined,
+  ifindex: number,
+  metric: number,
+): Route {
+  const none = new Uint8Array(family === "4" ? 4 : 16);
   return {
     family,
     destination: { ip: { family, bytes: none }, prefix: 0 },
@@ -90,10 +100,10 @@ export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
     tos: 0,
     table: RT_TABLE_MAIN,
     protocol: RTPROT_BOOT,
-    scope: 0,
+    scope: gateway || family === "6" ? 0 : RT_SCOPE_LINK,
     type: RTN_UNICAST,
     metric,
-    nexthops: [{ ifindex, gateway: bytes, onlink: false, attributes: [] }],
+    nexthops: [{ ifindex, gateway, onlink: false, attributes: [] }],
     attributes: [],
   };
 }

@@ -115,12 +115,23 @@ export function validateRecord(
   return parse(record, value, fail, { secret: true });
 }
 
-const routing = object({ table: number, addresses: v.array(string) });
+const removedRoute = object({
+  family: v.picklist(["4", "6"]),
+  ifindex: number,
+  gateway: v.optional(string),
+  metric: number,
+});
+
+const routing = object({
+  table: number,
+  addresses: v.array(string),
+  removed: v.optional(v.array(removedRoute)),
+});
 
 /**
  * A table that ADD made in the pod so that an attachment that does not own the default
  * route answers by its own interface (selection.md §8), and the sources of the rules
- * that look there.
+ * that look there. Table 0, which the kernel does not have: its default routes were removed.
  */
 export type AttachmentRouting = v.InferInput<typeof routing>;
 

@@ -240,6 +240,22 @@ test("tablesOf, both families of an interface together", () => {
   );
 });
 
+test("tablesOf, routes that were removed: no table, what makes them anew", () => {
+  const removed = (family: "4" | "6") => [
+    { family, ifindex: 2, gateway: "10.30.0.1", metric: 0 },
+  ];
+  const kept = (family: "4" | "6") =>
+    departure(1, family, {
+      table: undefined,
+      addresses: [],
+      removed: removed(family),
+    });
+  const both = [...removed("4"), ...removed("6")];
+  expect(tablesOf(attachments, [kept("4"), kept("6")])).toEqual(
+    new Map([["net1", { table: 0, addresses: [], removed: both }]]),
+  );
+});
+
 test("describeRerouting, as `ip route` would print it", () => {
   expect(describeRerouting(attachments, settled)).toEqual({
     moved: [

@@ -185,23 +185,42 @@ test("the owner of a family goes: the next network gets its way back, the other 
   expect(await shown(pod)).toEqual({ main: [], rules: [], tables: [] });
 });
 
-test("keep, the owner goes: nothing was kept of the primary's way, and a warning says so", async () => {
+test("keep, the owner goes: the primary has its way again", async () => {
   const keep = { defaultRoutes: "keep", log_level: "warn", logFile: undefined };
-  await using made = await start({ alpha: "4", beta: "4", gamma: "4" }, keep);
+  await using made = await start({}, keep);
   const { cluster, routed, pod } = made;
   const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
   cluster.define("wide", gamma);
-  const wide = '{"name":"wide","default-route":["10.73.0.1"]}';
+  const wide = '{"name":"wide","default-route":["10.73.0.1","fd73::1"]}';
   await changed(cluster, "attach", "shop/web", wide);
-  await changed(cluster, "attach", "shop/web", "beta");
-  const warning = "the pod has no default route any more";
-  const other = await hot(cluster, "detach", "shop/web", "eth1");
-  expect(other).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(await shown(pod)).toEqual({
+    main: ["via 10.73.0.1 dev net1", "via fd73::1 dev net1"],
+    rules: [],
+    tables: [],
+  });
+  await cluster.check(pod);
   const { exitCode, stderr } = await hot(cluster, "detach", "shop/web", "net1");
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  expect(await shown(pod)).toEqual(alone);
+  expect(await routed.leaves(pod, outside4)).toBe("eth0");
+  await cluster.check(pod);
+  // Once more, and the DEL of the whole pod.
+  await changed(cluster, "attach", "shop/web", wide);
+  await cluster.del(pod);
+  expect(await routed.node.remains()).toEqual(nothing);
+});
+
+test("the only default route of a family goes: a warning", async () => {
+  const config = { log_level: "warn", logFile: undefined };
+  await using made = await start({ alpha: "4" }, config);
+  const { cluster, pod } = made;
+  await changed(cluster, "attach", "shop/web", "beta");
+  const { exitCode, stderr } = await hot(cluster, "detach", "shop/web", "eth1");
   expect(exitCode).toBe(0);
-  expect(stderr).toContain(`${warning} verb="DEL" pod="shop/web"`);
-  expect(stderr).toContain('family="IPv4"');
-  expect((await shown(pod)).main).toEqual([]);
+  expect(stderr).toMatch(
+    /the pod has no default route any more verb="DEL" pod="shop\/web".* family="IPv6"/,
+  );
+  expect((await shown(pod)).main).toEqual(["via 10.71.0.1 dev eth0"]);
 });
 
 test("a default route that the pod took out does not come back by a detach", async () => {

@@ -149,6 +149,14 @@ describe("a kernel without policy routing", () => {
         table: undefined,
         addresses: [],
         staying: [],
+        removed: [
+          {
+            family,
+            ifindex: expect.any(Number) as number,
+            gateway: family === "4" ? "10.1.0.1" : "fd01::1",
+            metric: family === "4" ? 0 : 1024,
+          },
+        ],
       })),
     );
   });
@@ -209,6 +217,32 @@ test("returnDefaultRoutes, moves those of a family back and removes what it had 
   expect({ ...after, main: [] }).toEqual({ ...before, main: [] });
   expect(after.main).toHaveLength(2);
   expect(after.main.every((line) => line.includes("dev net1"))).toBe(true);
+});
+
+test.each([
+  "ip route add default via 10.0.0.1 dev eth0",
+  "ip route add default via 10.0.0.1 dev eth0 metric 50",
+  "ip route add default dev eth0",
+  "ip -6 route add default via fd00::1 dev eth0",
+  "ip -6 route add default dev eth0",
+])("returnDefaultRoutes, of %p, makes what was removed anew", async (made) => {
+  await using pod = await startPod(`${made}
+    ip route prepend default via 10.1.0.1 dev net1
+    ip -6 route append default via fd01::1 dev net1 metric 1`);
+  const before = await routingOf(pod);
+  const wish: Wish = { gateways: ["10.1.0.1", "fd01::1"], keep: true };
+  const { departures } = settle(pod, wish);
+  const [departure] = departures;
+  expect(departures).toHaveLength(1);
+  if (!departure) return;
+  const { removed, family } = departure;
+  const kept = { table: 0, addresses: [], removed };
+  using routing = new Rtnetlink(pod.path);
+  const other = family === "4" ? "6" : "4";
+  expect(returnDefaultRoutes(routing, kept, other)).toEqual([]);
+  expect(returnDefaultRoutes(routing, kept, family)).toHaveLength(1);
+  const after = await routingOf(pod);
+  expect(after.main.toSorted()).toEqual(before.main.toSorted());
 });
 
 describe("removeTables", () => {

@@ -66,11 +66,9 @@ export function passOnDefaultRoutes(
         const returned = returnDefaultRoutes(rtnetlink, own, family);
         if (returned.length === 0) continue;
         results.set(ifname, withMainRoutes(result, own.table, returned));
-        const rest = own.addresses.filter(
-          (text) => parseIp(text)?.family !== family,
-        );
-        if (rest.length === 0) routing.delete(ifname);
-        else routing.set(ifname, { ...own, addresses: rest });
+        const rest = withoutFamily(own, family);
+        if (rest) routing.set(ifname, rest);
+        else routing.delete(ifname);
         break;
       }
       if (!hasDefaultRoute(rtnetlink.routes(), family))
@@ -83,6 +81,23 @@ export function passOnDefaultRoutes(
       error: messageOf(error),
     });
   }
+}
+
+/** undefined if nothing is left. */
+function withoutFamily(
+  { table, addresses, removed = [] }: AttachmentRouting,
+  family: Family,
+): AttachmentRouting | undefined {
+  const rest = {
+    addresses: addresses.filter((text) => parseIp(text)?.family !== family),
+    removed: removed.filter((route) => route.family !== family),
+  };
+  if (rest.addresses.length + rest.removed.length === 0) return undefined;
+  return {
+    table,
+    addresses: rest.addresses,
+    ...(rest.removed.length > 0 && { removed: rest.removed }),
+  };
 }
 
 /** The result after its default routes left the table. */
