@@ -127,12 +127,19 @@ function nodeNetworks(
       cni === undefined ? 'no annotation "cni"' : 'annotation "cni" is blank';
     return defaultNetworks(config, networks, reason);
   }
-  const requested = replacement.element.ifname ?? ifname;
-  if (requested !== ifname)
-    throw invalidConfig(
-      `annotation ${quote(defaultNetworkAnnotation)} asks for interface ${quote(requested)}: the default network is attached as ${ifname} (CNI_IFNAME)`,
-    );
+  requireOnPrimary(replacement.element, ifname);
   return [];
+}
+
+/** Of the definition that replaces the default network. Throws 7 for another interface. */
+export function requireOnPrimary(
+  { ifname }: { ifname?: string },
+  cniIfname: string,
+): void {
+  if (ifname === undefined || ifname === cniIfname) return;
+  throw invalidConfig(
+    `annotation ${quote(defaultNetworkAnnotation)} asks for interface ${quote(ifname)}: the default network is attached as ${cniIfname} (CNI_IFNAME)`,
+  );
 }
 
 /**

@@ -582,6 +582,11 @@ describe("desiredOf, what an ADD would refuse", () => {
     [{ cni: "", [networksKey]: "s1@net0,s2" }, taken],
     [{ cni: "a,b", [networksKey]: "s1@net0" }, taken],
     [{ [defaultKey]: "a", [networksKey]: "s1@net0" }, taken],
+    [
+      { [defaultKey]: "a@x1", [networksKey]: "s1" },
+      'asks for interface "x1": the default network is attached as net0',
+    ],
+    [{ [defaultKey]: "a@net0", [networksKey]: "s1" }, undefined],
     // The first network is elsewhere, or nobody knows where.
     [{ cni: "a@x1", [networksKey]: "s1@net0" }, undefined],
     [{ cni: "a@net0", [networksKey]: "s1" }, undefined],

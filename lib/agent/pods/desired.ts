@@ -13,7 +13,11 @@ import {
   defaultNetworkAnnotation,
   networksAnnotation,
 } from "../../select/attachment.ts";
-import { isChoice, requireOneDefaultRoute } from "../../select/choice.ts";
+import {
+  isChoice,
+  requireOnPrimary,
+  requireOneDefaultRoute,
+} from "../../select/choice.ts";
 import { maxAttachments, parseNetworks } from "../../select/cni-annotation.ts";
 import { elementOf } from "../../select/definition.ts";
 import { distinctNames, nameInterfaces } from "../../select/interface-names.ts";
@@ -89,6 +93,7 @@ export function desiredOf(
   if (elements.length + (isChoice(cni) ? 0 : 1) > maxAttachments)
     throw invalidConfig(`more than ${maxAttachments} networks are requested`);
   const [first] = replacements;
+  if (first && cniIfname !== undefined) requireOnPrimary(first, cniIfname);
   const replacement = first && {
     network: first.name,
     ...(first.namespace !== undefined && { namespace: first.namespace }),

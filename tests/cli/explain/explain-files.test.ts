@@ -99,14 +99,15 @@ kind: Pod
 metadata:
   name: web
   namespace: shop
-  annotations: { k8s.v1.cni.cncf.io/network: lan, app: web }
+  annotations: { k8s.v1.cni.cncf.io/network: lan, app: web, cni: weave, networks: lan }
 `,
   );
   const { exitCode, stdout } = await node.type("explain", ["-f", file]);
   expect(exitCode).toBe(0);
-  expect(stdout.split("\n").slice(2, 5)).toEqual([
+  expect(stdout.split("\n").slice(2, 6)).toEqual([
     '  namespace "shop": annotation "CNI" is not read by genie: did you mean "cni"?',
     '  annotation "k8s.v1.cni.cncf.io/network" is not read by genie: did you mean "k8s.v1.cni.cncf.io/networks"?',
+    '  annotation "networks" is read only beside a blank "cni"',
     "",
   ]);
 });
