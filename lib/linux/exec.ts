@@ -66,8 +66,7 @@ export const execDelegate: Exec = async (request) => {
   const stderr = openOutput(directory);
   const output = { stdout, stderr };
   try {
-    // If we were started with SIGCHLD ignored, the kernel would report no child's end.
-    checked(call(SYS.rt_sigaction, SIGCHLD, defaultAction, 0, 8));
+    reportEndOfChildren();
     const isRaw = request.enter !== undefined || mayBeRaw(request.env);
     const raw = isRaw && (await spawnRaw(request, output));
     const child: Child =
@@ -105,6 +104,18 @@ export const execDelegate: Exec = async (request) => {
     close(stderr);
   }
 };
+
+let reportsEndOfChildren = false;
+
+/**
+ * If we were started with SIGCHLD ignored, the kernel would report no child's end. Once:
+ * without pidfd_open, the engine handles SIGCHLD from its first child on.
+ */
+function reportEndOfChildren(): void {
+  if (reportsEndOfChildren) return;
+  checked(call(SYS.rt_sigaction, SIGCHLD, defaultAction, 0, 8));
+  reportsEndOfChildren = true;
+}
 
 /** A process that was started. */
 interface Child {

@@ -87,6 +87,20 @@ describe("the executable, ADD and DEL succeed", () => {
     expect(left.toSorted()).toEqual(["attachments", "locks"]);
   });
 
+  test.each(["ENOSYS", "EPERM"] as const)(
+    "a chain without pidfd_open (%s): the end of each plugin is seen",
+    async (errno) => {
+      node.network("noop", ["noop", "noop"], "10");
+      const cmd = denying("pidfd_open", errno, [genie]);
+      const stderr = "words\nwords\n";
+      const result = await call("ADD", cmd);
+      expect(result).toEqual({ exitCode: 0, json: added, stderr });
+      calls--;
+      expect(await call("DEL", cmd)).toMatchObject({ exitCode: 0, stderr });
+      node.network("noop", ["noop"], "10");
+    },
+  );
+
   test("STATUS without memfd_create makes the data directory", async () => {
     rmSync(node.dataDir, { recursive: true, force: true });
     const file = join(node.directory, "net.d/05-latest.conf");

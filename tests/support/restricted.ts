@@ -9,6 +9,7 @@ const isX64 = process.arch === "x64";
 const SYS_prctl = isX64 ? 157 : 167;
 export const systemCalls = {
   memfd_create: isX64 ? 319 : 279,
+  pidfd_open: 434,
   /** How Bun starts a process on x86-64; elsewhere there is no such call. */
   vfork: isX64 ? 58 : -1,
 } as const;
