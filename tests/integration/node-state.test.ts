@@ -73,6 +73,23 @@ describe("node-state", () => {
       problem: expect.stringContaining('failed to find plugin "genie"'),
     });
   });
+
+  test("below a root that does not have a directory of its own name", async () => {
+    await using node = await startScriptedNode();
+    const { exitCode, stdout, stderr } = node.command(
+      "node-state",
+      `--root=${node.directory}`,
+      "--conf-dir=/net.d",
+      "--bin-dir=/bin",
+      "--data-dir=/data",
+    );
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    // That root has no shell to execute the plugins.
+    expect(JSON.parse(stdout)).toEqual({
+      problem: 'the runtime uses "10-alpha.conf", which is not genie\'s',
+      names: [],
+    });
+  });
 });
 
 describe("genie agent --taint --labels", () => {

@@ -13,6 +13,7 @@ import type { Terminal } from "../command/terminal.ts";
 import type { Env } from "../../cni/environment.ts";
 import { changeRoot, runBelowRoot } from "../node/below-root.ts";
 import type { Directories } from "../node/directories.ts";
+import { Host } from "../node/host.ts";
 import {
   directoriesOf,
   directoryArgs,
@@ -42,8 +43,10 @@ function ownState(directories: Directories, env: Env): Promise<NodeState> {
 export const nodeStateCommand: Command = {
   options: nodeOptions,
   async run(input, { env, stdout }) {
+    const directories = directoriesOf(input);
     changeRoot(input.path("root"));
-    const state = await ownState(directoriesOf(input), env);
+    // The root of this process is the node's now.
+    const state = await ownState({ ...directories, host: new Host() }, env);
     await stdout(`${JSON.stringify(state)}\n`);
     return 0;
   },
