@@ -36,9 +36,12 @@ export function validateNetwork(
 ): void {
   protocolVersion(list);
   for (const plugin of list.plugins) requirePlugin(plugin.type, path, self);
-  for (const { type, isIpam } of executedTypes(list.plugins)) {
-    // An `ipam` without a type: a network without addresses.
-    if (isIpam && type !== "") requirePlugin(type, path, self);
+  for (const plugin of list.plugins) {
+    for (const { type, isIpam } of executedTypes([plugin])) {
+      // An `ipam` without a type: a network without addresses.
+      if (!isIpam || type === "" || isInDaemon(plugin.type, type)) continue;
+      requirePlugin(type, path, self);
+    }
   }
   validateNetworkName(list.name);
 }
@@ -87,6 +90,24 @@ export async function delNetwork(
     const call = { verb, list, plugin, runtime, prevResult, deadline };
     await callPlugin(call, caller);
   }
+}
+
+/**
+ * Plugins that are clients of a daemon → the IPAM types that are there, and perhaps not on
+ * the node.
+ */
+const daemonIpams: Readonly<Record<string, readonly string[]>> = {
+  // Its agent executes them in its own container.
+  antrea: ["host-local"],
+  // It is the daemon itself, no executable.
+  "azure-vnet": ["azure-cns"],
+};
+
+function isInDaemon(plugin: string, ipam: string): boolean {
+  return (
+    Object.hasOwn(daemonIpams, plugin) &&
+    daemonIpams[plugin]?.includes(ipam) === true
+  );
 }
 
 /** The version that we and the list's plugins speak. Throws 1 for one that we do not know. */

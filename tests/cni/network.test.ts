@@ -666,6 +666,33 @@ describe("validateNetwork", () => {
     ).toBeUndefined();
   });
 
+  const daemonList = (type: string, missing: string): NetworkConfigList => {
+    const list = listOf("1.0.0", type);
+    return { ...list, plugins: [{ type, ipam: { type: missing } }] };
+  };
+
+  test.each([
+    ["antrea", "host-local"],
+    ["azure-vnet", "azure-cns"],
+  ])("accepts %s, whose daemon has IPAM %s", (type, missing) => {
+    using double = new DelegateDouble("antrea", "azure-vnet");
+    const list = daemonList(type, missing);
+    expect(validateNetwork(list, [double.bin], undefined)).toBeUndefined();
+  });
+
+  test.each([
+    ["antrea", "azure-cns"],
+    ["azure-vnet", "azure-vnet-ipam"],
+    ["constructor", "host-local"],
+    ["a", "host-local"],
+  ])("refuses %s with the missing IPAM %s", (type, missing) => {
+    using double = new DelegateDouble(type);
+    const list = daemonList(type, missing);
+    expect(() => validateNetwork(list, [double.bin], undefined)).toThrow(
+      `failed to find plugin "${missing}"`,
+    );
+  });
+
   test.each<[string, NetworkConfigList, unknown]>([
     [
       "a version that nobody knows",

@@ -8,7 +8,11 @@ import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
 import { smallDisk } from "../support/disk.ts";
 import { type CallOptions, annotationsKey, nothing } from "../support/node.ts";
-import { startScriptedNode, stdinOf } from "../support/scripted-node.ts";
+import {
+  scriptedResult,
+  startScriptedNode,
+  stdinOf,
+} from "../support/scripted-node.ts";
 import { summary } from "../support/delegate.ts";
 
 const version = "1.1.0";
@@ -40,6 +44,28 @@ describe("STATUS", () => {
     const config = { cniVersion: version, default_plugin: "chain" };
     await node.succeed("STATUS", undefined, { config });
     expect(node.delegates.executed()).toEqual(["STATUS beta", "STATUS gamma"]);
+  });
+
+  test("ready, and a pod is added: the daemon of the plugin has the IPAM", async () => {
+    await using node = await startScriptedNode(version);
+    node.network("05-azure.conflist", {
+      cniVersion: version,
+      name: "azure",
+      plugins: [{ type: "azure-vnet", ipam: { type: "azure-cns" } }],
+    });
+    node.delegates.install("azure-vnet");
+    node.delegates.behave("ADD azure-vnet", {
+      stdout: scriptedResult(0, version),
+    });
+    await node.succeed("STATUS", undefined, ready);
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { ...ready, annotations: {} });
+    await node.succeed("DEL", pod, ready);
+    expect(node.delegates.executed()).toEqual([
+      "STATUS azure-vnet",
+      "ADD azure-vnet eth0",
+      "DEL azure-vnet eth0",
+    ]);
   });
 
   test.each([50, 51, 11])("the plugin's own code: %d", async (code) => {
