@@ -51,7 +51,8 @@ function addTypes(
       folded === "plugins"
     )
       addTypes(inner, isIpam, types);
-    else if (folded === "type" && typeof inner === "string")
+    // `"ipam": {"type": ""}` is a network without IPAM.
+    else if (folded === "type" && inner !== "" && typeof inner === "string")
       types.push({ type: inner, isIpam });
   }
 }

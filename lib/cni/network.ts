@@ -38,8 +38,7 @@ export function validateNetwork(
   for (const plugin of list.plugins) requirePlugin(plugin.type, path, self);
   for (const plugin of list.plugins) {
     for (const { type, isIpam } of executedTypes([plugin])) {
-      // An `ipam` without a type: a network without addresses.
-      if (!isIpam || type === "" || isInDaemon(plugin.type, type)) continue;
+      if (!isIpam || isInDaemon(plugin.type, type)) continue;
       requirePlugin(type, path, self);
     }
   }

@@ -41,6 +41,7 @@ describe("executedTypes", () => {
     ['{"type":"flannel","delegate":{"isDefaultGateway":true}}', "flannel"],
     ['{"type":"calico","policy":{"type":"k8s"}}', "calico"],
     ['{"type":"a","args":{"cni":{"type":"b"}}}', "a"],
+    ['{"type":"a","ipam":{"type":""},"delegate":{"type":""}}', "a"],
     ['{"type":["a"],"ipam":"b","delegate":null,"delegates":7}', ""],
     ['{"t\u0443pe":"a"}', ""],
     ["null", ""],

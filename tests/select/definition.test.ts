@@ -295,6 +295,13 @@ describe("definitionNetwork, spec.config", () => {
       },
     ],
     [
+      "an empty IPAM type: a network without IPAM",
+      {
+        config: { type: "macvlan", ipam: { type: "" } },
+        own: { allowedPlugins: ["macvlan"] },
+      },
+    ],
+    [
       "an IPAM plugin that is in allowedIpams",
       {
         config: { type: "ptp", ipam: { type: "calico-ipam" } },

@@ -138,8 +138,7 @@ async function usersOf({
   const users = new Map<string, Set<string>>();
   const add = ({ plugins }: NetworkConfigList, user: string) => {
     for (const { type, isIpam } of executedTypes(plugins))
-      if (isIpam && type !== "")
-        users.set(type, (users.get(type) ?? new Set()).add(user));
+      if (isIpam) users.set(type, (users.get(type) ?? new Set()).add(user));
   };
   for (const { list, file } of networks.candidates)
     add(list, `network ${file}`);
