@@ -54,7 +54,7 @@ and yaml give a list for several pods.
       "-n, --namespace NS":
         'namespace of the pod (default the file\'s, else "default")',
       "-A, --all-namespaces":
-        "every pod of this node (kubectl genie: of the cluster)",
+        "every pod of this node (kubectl genie: of the cluster, or of --node)",
       "-f, --filename FILE":
         "read pods and workloads from this file, - for stdin (default: the API server)",
       "--ifname NAME":
@@ -137,7 +137,7 @@ function byOperator(input: Input, env: Env): Place {
   return {
     open,
     namespace: () => contextNamespace(access),
-    node: () => undefined,
+    node: () => input.text("node"),
     async explain(pod) {
       const value = await explainRemotely(pod, ifname, open);
       return { value, text: remoteText(value) };
@@ -172,6 +172,7 @@ async function podsOf(input: Input, from: Place): Promise<Pods> {
   const reference =
     operand === undefined ? undefined : parsePodOperand(operand, namespace);
   input.exclude("namespace", "all-namespaces");
+  input.need("node", "all-namespaces");
   if (input.flag("all-namespaces")) {
     if (reference ?? file)
       throw new UsageError("--all-namespaces takes no POD and no --filename");

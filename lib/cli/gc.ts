@@ -42,6 +42,9 @@ it is kept, and the command succeeds.`,
     const graceMs = input.seconds("grace", 300) * 1000;
     const container = input.text("drop");
     input.exclude("drop", "drop-all");
+    for (const forgets of ["drop", "drop-all"])
+      for (const option of ["grace", "skip-abandoned"])
+        input.exclude(option, forgets);
     const context = contextOf(input, env);
     if (container !== undefined || input.flag("drop-all")) {
       const { lines, kept } = await drop(context, container);

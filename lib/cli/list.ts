@@ -55,12 +55,13 @@ namespace of the container runtime. The format wide adds the CNI names.`,
       return unreadable.length === 0 ? 0 : 1;
     };
     if (input.flag("watch"))
-      return watchAttachments(terminal, format, async () =>
-        wanted((await listAttachments(context, host)).attachments),
-      );
+      return watchAttachments(terminal, format, async () => {
+        const found = await listAttachments(context, host);
+        return { ...found, attachments: wanted(found.attachments) };
+      });
     return input.flag("abandoned")
       ? print(await abandonedOnNode(context), (rows) =>
-          abandonedTable(rows, now()),
+          abandonedTable(rows, now(), format),
         )
       : print(await listAttachments(context, host), (rows) =>
           tableOf(rows, now(), format),
@@ -71,16 +72,21 @@ namespace of the container runtime. The format wide adds the CNI names.`,
 /** Milliseconds between two reads. */
 const watchMs = 1000;
 
-/** Prints the table, then each row that comes, changes or goes, as kubectl does. Age and traffic are no change. */
+/**
+ * Prints the table, then each row that comes, changes or goes, as kubectl does. Age and
+ * traffic are no change. A record that cannot be read is named once.
+ */
 async function watchAttachments(
-  { stdout, sleep, stopped, now }: Terminal,
+  { stdout, stderr, sleep, stopped, now }: Terminal,
   format: string | undefined,
-  read: () => Promise<ListedAttachment[]>,
+  read: () => Promise<OnNode<ListedAttachment>>,
 ): Promise<number> {
   let before: ReadonlyMap<string, ListedAttachment> | undefined;
+  let told: readonly string[] = [];
   let hasHead = false;
   while (!stopped()) {
-    const rows = new Map((await read()).map((row) => [idOf(row), row]));
+    const { attachments, unreadable } = await read();
+    const rows = new Map(attachments.map((row) => [idOf(row), row]));
     const gone = [...(before ?? [])].filter(([id]) => !rows.has(id));
     const changed = [
       ...gone.map(([, row]) => ({ ...row, sandbox: "deleted" as const })),
@@ -93,6 +99,9 @@ async function watchAttachments(
       await stdout(documents(changed, format) ?? shown);
       hasHead ||= changed.length > 0;
     }
+    for (const problem of unreadable)
+      if (!told.includes(problem)) stderr(`genie list: ${problem}\n`);
+    told = unreadable;
     before = rows;
     await sleep(watchMs);
   }
@@ -129,13 +138,11 @@ function tableOf(
   hasHead = true,
 ): string {
   if (rows.length === 0) return "no attachments\n";
-  const cniName: Column<ListedAttachment> = ["CNI NAME", (row) => row.cniName];
   return table<ListedAttachment>(
     rows,
     [
       ...places,
-      ["NETWORK", ({ definition, network }) => definition ?? network],
-      ...(format === "wide" ? [cniName] : []),
+      ...networksOf(format),
       addresses,
       ["HOST", ({ hostInterface }) => hostInterface ?? "-"],
       ["IN", ({ bytesIn }) => bytesText(bytesIn)],
@@ -150,11 +157,12 @@ function tableOf(
 function abandonedTable(
   rows: readonly AbandonedAttachment[],
   now: Date,
+  format: string | undefined,
 ): string {
   if (rows.length === 0) return "nothing is abandoned\n";
   return table<AbandonedAttachment>(rows, [
     ...places,
-    ["NETWORK", ({ network }) => network],
+    ...networksOf(format),
     addresses,
     ["AGE", ({ time }) => age(time, now)],
     ["ERROR", ({ error }) => error || "-"],
@@ -167,6 +175,15 @@ const places: readonly Column<ShownAttachment>[] = [
   ["CONTAINER", ({ containerId }) => containerId.slice(0, 12)],
   ["INTERFACE", ({ ifname }) => ifname],
 ];
+
+function networksOf(format: string | undefined): Column<ShownAttachment>[] {
+  return [
+    ["NETWORK", ({ definition, network }) => definition ?? network],
+    ...(format === "wide" ? [cniName] : []),
+  ];
+}
+
+const cniName: Column<ShownAttachment> = ["CNI NAME", (row) => row.cniName];
 
 const addresses: Column<ShownAttachment> = [
   "ADDRESSES",

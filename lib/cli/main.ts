@@ -62,9 +62,12 @@ export async function runCommand(
   }
 }
 
-/** Whether the system refused it: the errno or its text is somewhere in the message. */
+/**
+ * Whether the system refused it, or genie does as the directory is root's: the errno or its
+ * text is somewhere in the message.
+ */
 function isDenied(error: unknown): boolean {
-  return /EACCES|EPERM|permission denied|context not permitted/i.test(
+  return /EACCES|EPERM|permission denied|context not permitted|belongs to user 0,/i.test(
     messageOf(error),
   );
 }

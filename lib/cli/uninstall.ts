@@ -35,10 +35,10 @@ attachments are left.`,
       // Plugins word the errors of their DEL.
       return done.map((line) => `${escapeControls(line)}\n`).join("");
     };
-    if (input.flag("watch")) {
-      const watched = watchOf("uninstall", input, terminal);
+    const watched = watchOf("uninstall", input, terminal);
+    if (input.flag("watch"))
       await watch(untilRemoved(remove, request, terminal), watched);
-    } else await terminal.stdout(await remove());
+    else await terminal.stdout(await remove());
     return 0;
   },
 };

@@ -99,9 +99,10 @@ export class RecordDirectory extends Records {
     return this.readPart(name, "status");
   }
 
-  /** Taken before the records are read. */
+  /** Taken before the records are read. Throws as {@link all}. */
   reading(readMs = Date.now()): DirectoryReading {
-    return { readMs, changedMs: statusIfAny(this.path)?.modifiedMs ?? readMs };
+    const status = onDisk("list", () => statusIfAny(this.directory));
+    return { readMs, changedMs: status?.modifiedMs ?? readMs };
   }
 
   /**

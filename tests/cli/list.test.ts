@@ -91,6 +91,55 @@ describe("list", () => {
     ]);
   });
 
+  test("--abandoned, the definition's or network's name; -o wide and json have the CNI name too", async () => {
+    using made = new NodeDirectory();
+    made.abandoned({
+      attachments: [
+        { ...attachmentOf("cbr0", "eth0"), requested: "flannel" },
+        { ...attachmentOf("cbr1", "net1"), definition: "shop/storage" },
+      ],
+    });
+    const listed = async (...words: string[]) =>
+      (await made.type("list", ["--abandoned", ...words], { now })).stdout;
+    const cells = (text: string) =>
+      text.split("\n").map((line) => line.split(/ {2,}/).slice(3, 6));
+    expect(cells(await listed())).toEqual([
+      ["INTERFACE", "NETWORK", "ADDRESSES"],
+      ["eth0", "flannel", "-"],
+      ["net1", "shop/storage", "-"],
+      [],
+    ]);
+    expect(cells(await listed("-o", "wide"))).toEqual([
+      ["INTERFACE", "NETWORK", "CNI NAME"],
+      ["eth0", "flannel", "cbr0"],
+      ["net1", "shop/storage", "cbr1"],
+      [],
+    ]);
+    expect(JSON.parse(await listed("-o", "json"))).toMatchObject([
+      { network: "flannel", cniName: "cbr0" },
+      { cniName: "cbr1", definition: "shop/storage" },
+    ]);
+  });
+
+  test("--watch, a record that cannot be read: named once", async () => {
+    using made = new NodeDirectory();
+    made.record();
+    made.write("var/lib/genie/attachments/c9:eth0.json", "{", 0o600);
+    let round = 0;
+    const { stdout, stderr } = await made.type("list", ["--watch", "-o=json"], {
+      now,
+      sleep: async () => {
+        round++;
+        await Promise.resolve();
+      },
+      stopped: () => round === 3,
+    });
+    expect(JSON.parse(stdout)).toMatchObject({ containerId: "c1" });
+    expect(stderr).toBe(
+      'genie list: record "c9:eth0": unexpected end of JSON input at line 1, column 2\n',
+    );
+  });
+
   test("--watch, from nothing: the head comes with the first row, and once", async () => {
     using made = new NodeDirectory();
     let round = 0;

@@ -137,6 +137,22 @@ describe("runCommand", () => {
       ["install", "--interval=soon"],
       `genie install: --interval: expected seconds, got "soon"\n${hint("install")}`,
     ],
+    ...["install", "uninstall"].flatMap((command) =>
+      ["--interval=5", "--health=/h"].map((option): [string[], string] => [
+        [command, option],
+        `genie ${command}: ${option.split("=")[0]} needs --watch\n${hint(command)}`,
+      ]),
+    ),
+    ...["--grace=0", "--skip-abandoned"].flatMap((option) =>
+      ["--drop=c1", "--drop-all"].map((drop): [string[], string] => [
+        ["gc", option, drop],
+        `genie gc: ${option.split("=")[0]} and ${drop.split("=")[0]} exclude each other\n${hint("gc")}`,
+      ]),
+    ),
+    [
+      ["explain", "web", "--node=n1"],
+      `genie explain: --node needs --all-namespaces\n${hint("explain")}`,
+    ],
     [
       ["gc", "--grace=-1"],
       `genie gc: --grace: expected seconds, got "-1"\n${hint("gc")}`,

@@ -196,6 +196,8 @@ describe("kubectl genie", () => {
     const { stdout, stderr } = await genie(["explain", "-A", "-o=json"], env);
     expect(stderr).toBe("");
     expect(JSON.parse(stdout)).toMatchObject([{ pod: { name: "web" } }]);
+    const elsewhere = ["explain", "-A", "--node=other", "-o=json"];
+    expect(JSON.parse((await genie(elsewhere, env)).stdout)).toEqual([]);
     const both = await genie(["explain", "-A", "web"], env);
     expect([both.exitCode, both.stderr.split("\n")[0]]).toEqual([
       2,

@@ -31,14 +31,16 @@ export interface Watch {
   stopped(): boolean;
 }
 
-/** {@link watchOptions} of a command, which prefixes its messages. */
+/** {@link watchOptions} of a command, which prefixes its messages. Throws UsageError. */
 export function watchOf(
   command: string,
   input: Input,
   { sleep, stopped, stderr }: Terminal,
 ): Watch {
+  const intervalMs = input.seconds("interval", 10) * 1000;
+  for (const option of ["interval", "health"]) input.need(option, "watch");
   return {
-    intervalMs: input.seconds("interval", 10) * 1000,
+    intervalMs,
     health: input.path("health"),
     failed: (problem, isWaiting) =>
       stderr(`genie ${command}: ${isWaiting ? "waiting: " : ""}${problem}\n`),

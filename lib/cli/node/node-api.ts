@@ -8,7 +8,7 @@ import type { Input } from "../command/input.ts";
 import { optionsOf } from "../command/options.ts";
 import type { Env } from "../../cni/environment.ts";
 import { directoriesOf } from "./node-options.ts";
-import { contextOf } from "./node-context.ts";
+import { nodeContext } from "./node-context.ts";
 
 export const apiOptions = optionsOf({
   "--kubeconfig FILE":
@@ -36,10 +36,11 @@ export function openNodeApi(input: Input, env: Env): Promise<Api> {
   const token = join(serviceAccountDirectory, "token");
   if (inClusterServer(env) !== undefined && existsSync(token))
     return openApi({}, env);
-  const { host } = directoriesOf(input);
+  const directories = directoriesOf(input);
+  const { host } = directories;
   const place = (path: string) => host.path(path);
   return openApi(
-    () => contextOf(input, env).config.kube,
+    () => nodeContext(directories, env, { needsKeys: true }).config.kube,
     env,
     host.isOwnRoot ? {} : { place },
   );

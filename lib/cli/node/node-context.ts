@@ -41,6 +41,8 @@ export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
 interface ContextOptions {
   dependencies?: Dependencies;
   request?: Partial<Request>;
+  /** The caller uses other keys than the directory of records: they must be readable. */
+  needsKeys?: boolean;
   /** The `runtimeConfig` that a runtime sends to a configuration with these capabilities. */
   runtimeConfig?: (capabilities: unknown) => Readonly<Record<string, unknown>>;
 }
@@ -64,13 +66,14 @@ export function nodeContext(
   {
     dependencies = systemDependencies(env),
     request = {},
+    needsKeys = request.command === "ADD",
     runtimeConfig,
   }: ContextOptions = {},
 ): Context {
   const { host, confDir, binDir, dataDir } = directories;
   const files = readConfDir(host.path(confDir));
   const found = findOwn(files);
-  if (!found) requireReadable(files, directories, request.command === "ADD");
+  if (!found) requireReadable(files, directories, needsKeys);
   const made: Request = {
     command: "GC",
     containerId: "",
@@ -103,12 +106,12 @@ export function nodeContext(
 function requireReadable(
   files: readonly ConfFile[],
   { confDir, dataDir }: Directories,
-  isAdd: boolean,
+  needsKeys: boolean,
 ): void {
   const problem = files.find(({ file }) => file === ownFile)?.problem;
-  if (problem === undefined || (!isAdd && dataDir !== undefined)) return;
+  if (problem === undefined || (!needsKeys && dataDir !== undefined)) return;
   const advice =
-    isAdd || problem.endsWith("permission denied")
+    needsKeys || problem.endsWith("permission denied")
       ? ""
       : ": correct it, or say with --data-dir where the records are";
   throw invalidConfig(`${confDir}/${ownFile}: ${problem}${advice}`);

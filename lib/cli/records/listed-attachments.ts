@@ -19,10 +19,6 @@ import {
 } from "./shown-attachment.ts";
 
 export interface ListedAttachment extends ShownAttachment, Partial<PodTraffic> {
-  /** The `name` of its configuration. */
-  cniName: string;
-  /** `<namespace>/<name>` of a definition. */
-  definition?: string;
   /** False for an auxiliary chain, which is on the same interface. */
   primary: boolean;
   /** "deleted": its record went (--watch). */
@@ -72,16 +68,11 @@ function listed(
   sandbox: Sandbox,
 ): ListedAttachment[] {
   const { netns, time, ifname } = record;
-  return record.attachments.map((attachment) => {
-    const { definition } = attachment;
-    return {
-      ...shownAttachment(record, attachment, results),
-      cniName: attachment.list.name,
-      ...(definition !== undefined && { definition }),
-      primary: resultKey(attachment) === ifname,
-      sandbox,
-      netns,
-      time: attachment.time ?? time,
-    };
-  });
+  return record.attachments.map((attachment) => ({
+    ...shownAttachment(record, attachment, results),
+    primary: resultKey(attachment) === ifname,
+    sandbox,
+    netns,
+    time: attachment.time ?? time,
+  }));
 }

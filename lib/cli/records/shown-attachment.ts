@@ -14,6 +14,10 @@ export interface ShownAttachment {
   ifname: string;
   /** The name in the pod's annotation, or the file key. */
   network: string;
+  /** The `name` of its configuration. */
+  cniName: string;
+  /** `<namespace>/<name>` of a definition. */
+  definition?: string;
   /** The addresses that ADD assigned, with prefix. */
   ips: string[];
 }
@@ -29,12 +33,15 @@ export function shownAttachment(
   attachment: Attachment,
   results: ReadonlyMap<string, Result>,
 ): ShownAttachment {
+  const { definition } = attachment;
   const result = results.get(resultKey(attachment));
   return {
     containerId,
     ...(pod && { pod }),
     ifname: attachment.ifname,
     network: displayName(attachment),
+    cniName: attachment.list.name,
+    ...(definition !== undefined && { definition }),
     ips: result ? addressesOf(result) : [],
   };
 }

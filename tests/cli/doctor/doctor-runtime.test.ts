@@ -339,6 +339,7 @@ describe("a user that is not root", () => {
     expect(doctor.exitCode).toBe(1);
     expect(doctor.text).toContain("→ sudo genie doctor\n");
     expect(doctor.text).not.toMatch(/check[A-Z]/);
+    const pods = node.write("pods.json", '{"kind":"List","items":[]}');
     const pod = node.write("pod.json", '{"metadata":{"name":"web"}}');
     const commands = [
       ["list"],
@@ -346,6 +347,8 @@ describe("a user that is not root", () => {
       ["install"],
       ["uninstall"],
       ["explain", "-f", pod],
+      ["explain", "web"],
+      ["audit", "-f", pods],
     ];
     for (const [command = "", ...words] of commands) {
       const { exitCode, text } = asNobody(command, ...words);
@@ -354,6 +357,8 @@ describe("a user that is not root", () => {
         exitCode: 1,
         hint: `user 65534 may not do that: sudo genie ${command}`,
       });
+      // What may not be read is named.
+      expect(text).toContain(node.root);
       // Nothing is wrong with the file.
       expect(text).not.toMatch(/correct it|--force/);
     }

@@ -4,7 +4,7 @@ import { statusFault } from "../../support/api-faults.ts";
 import { startApiServer } from "../../support/api-server.ts";
 import { removeCerts } from "../../support/certs.ts";
 import { startKubelet } from "../../support/kubelet.ts";
-
+import { NodeDirectory } from "../fixtures.ts";
 import { args, bridge, explained, nodeOf, portmap } from "./explained.ts";
 
 afterAll(removeCerts);
@@ -124,6 +124,23 @@ describe("explain, a pod of the API server", () => {
     );
     expect(stdout).toContain("\n  device 0000:05:00.0 (named by the pod)\n");
   });
+
+  test.each([
+    ["explain", ["web"]],
+    ["audit", ["--node=n1"]],
+  ])(
+    "genie %s, a damaged configuration is named: the credential is in it",
+    async (command, words) => {
+      using node = new NodeDirectory();
+      node.network("00-genie.conflist", "{");
+      // The fixture names the directory of records, so no other key is missed.
+      expect(await node.type(command, words)).toEqual({
+        exitCode: 1,
+        stdout: "",
+        stderr: `genie ${command}: ${node.confDir}/00-genie.conflist: error parsing configuration list: unexpected end of JSON input at line 1, column 2\n`,
+      });
+    },
+  );
 
   test.each<[status: number, what: string]>([
     [404, "not found"],
