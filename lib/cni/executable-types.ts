@@ -44,15 +44,18 @@ function addTypes(
   for (const [key, inner] of Object.entries(value)) {
     const folded = foldKey(key);
     if (folded === "ipam") addTypes(inner, true, types);
-    // No `Set`: making one takes a pod as long as six functions (docs/performance.md).
-    else if (
-      folded === "delegate" ||
-      folded === "delegates" ||
-      folded === "plugins"
-    )
-      addTypes(inner, isIpam, types);
+    else if (folded === "delegate") addTypes(inner, isIpam, types);
+    else if (folded === "delegates" || folded === "plugins")
+      addTypes(pluginsOf(inner), isIpam, types);
     // `"ipam": {"type": ""}` is a network without IPAM.
     else if (folded === "type" && inner !== "" && typeof inner === "string")
       types.push({ type: inner, isIpam });
   }
+}
+
+/** The plugins of a list, of a single plugin, or of a map by any name. */
+function pluginsOf(value: unknown): unknown {
+  if (!isObject(value)) return value;
+  const isPlugin = Object.keys(value).some((key) => foldKey(key) === "type");
+  return isPlugin ? value : Object.values(value);
 }

@@ -29,6 +29,12 @@ describe("executedTypes", () => {
     ['{"type":"a","plugin\u017f":[{"type":"b"}]}', "a b"],
     ['{"type":"a","delegates":{"type":"b"}}', "a b"],
     ['{"type":"a","delegate":[[{"type":"b"}]]}', "a b"],
+    ['{"type":"a","Delegates":{"x":{"type":"b"},"y":[{"type":"c"}]}}', "a b c"],
+    [
+      '{"type":"a","plugins":{"x":{"type":"b","ipam":{"type":"c"}}}}',
+      "a b ipam:c",
+    ],
+    ['{"type":"a","plugins":{"TYPE":"b","x":{"type":"c"}}}', "a b"],
     ['{"type":"a","ipam":[{"type":"b"}]}', "a ipam:b"],
     [
       '{"type":"a","delegates":[{"type":"b","delegate":{"plugins":[{"type":"c","ipam":{"type":"d"}}]}}]}',
