@@ -60,8 +60,8 @@ torture: build ## add and delete pods under faults: SEED=… ROUNDS=…
 torture-defect: deps ## check that the torture finds defects put in on purpose: DEFECT=…
 	@$(BUN) torture/defect.ts "$(DEFECT)"
 
-mutate: deps ## change operators and constants, drop statements; show what no test finds: MUTANTS=… SEED=… UNIT=1
-	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)") $(if $(UNIT),--unit)
+mutate: deps ## change operators and constants, drop statements; show what no test finds: MUTANTS=… SEED=… ROOM=lib/agent UNIT=1 TESTS=tests/agent
+	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)") $(if $(UNIT),--unit) $(addprefix --room ,$(ROOM)) $(addprefix --tests ,$(TESTS))
 
 cluster: build image ## run pods in a real cluster of one node: KUBERNETES=version CONTAINERD=version LONG=1 (a long outage, too)
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs $(if $(LONG),--long)

@@ -1,10 +1,11 @@
 /**
- * Mutation testing of `lib/select`, `lib/attach` and `lib/state`: does a test fail when
- * one operator or constant is wrong, or one statement missing? `mutate.ts [--mutants N]
- * [--seed S] [--room DIR]… [--unit]` draws N mutants from each room. For each it runs the
- * test files whose imports reach the file, then `tests/integration` with genie run from
- * its sources; with `--unit` only the former. It prints the counts and the survivors.
- * Each worker changes a copy of the tree of its own, and all of them run under `nice`.
+ * Mutation testing: does a test fail when one operator or constant is wrong, or one
+ * statement missing? `mutate.ts [--mutants N] [--seed S] [--room DIR]… [--unit]
+ * [--tests DIR]…` draws N mutants from each room. For each it runs the test files that
+ * load the file, the fastest first, then `tests/integration` with genie run from its
+ * sources; with `--unit` only the former, with `--tests` only the former below DIR. It
+ * prints each survivor as it is found, and at last the counts. Each worker changes a copy
+ * of the tree of its own, and all of them run under `nice`.
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, constants, setPriority } from "node:os";
@@ -18,6 +19,7 @@ const { values: options } = parseArgs({
     mutants: { type: "string", default: "60" },
     seed: { type: "string", default: "1" },
     unit: { type: "boolean", default: false },
+    tests: { type: "string", multiple: true },
     room: {
       type: "string",
       multiple: true,
@@ -38,16 +40,20 @@ interface Job extends Mutant {
   file: string;
 }
 
+const unitOnly = options.unit || options.tests !== undefined;
 const reaching = testsByModule();
 const jobs = options.room.flatMap(drawn);
 const total = jobs.length;
 const verdicts: { job: Job; verdict: Verdict }[] = [];
-const usable = await passingTests();
+const durations = await passingTests();
 await Promise.all(
   Array.from({ length: availableParallelism() }, async () => {
     using tree = executableTree();
     for (let job = jobs.shift(); job; job = jobs.shift()) {
-      verdicts.push({ job, verdict: await judge(tree.path, job) });
+      const verdict = await judge(tree.path, job);
+      verdicts.push({ job, verdict });
+      if (verdict === "survived")
+        console.log(`${job.file}:${job.line}: ${job.from} → ${job.to}`);
       if (process.stderr.isTTY)
         await Bun.write(Bun.stderr, `\r${verdicts.length} of ${total} `);
     }
@@ -81,20 +87,20 @@ async function judge(tree: string, job: Job): Promise<Verdict> {
   const original = readFileSync(path);
   writeFileSync(path, job.source);
   try {
-    const isUsable = (file: string) => usable.has(file);
-    const unit = (reaching.get(job.file) ?? []).filter(isUsable);
-    if (unit.length > 0 && !(await passes(tree, unit, limit.unit)))
-      return "unit";
-    if (options.unit) return "survived";
-    const whole = await passes(
-      tree,
-      wholeSuites().filter(isUsable),
-      limit.whole,
-    );
+    for (const file of byDuration(reaching.get(job.file) ?? []))
+      if (!(await passes(tree, [file], limit.unit))) return "unit";
+    if (unitOnly) return "survived";
+    const suites = byDuration(wholeSuites());
+    const whole = await passes(tree, suites, limit.whole);
     return whole ? "survived" : "whole";
   } finally {
     writeFileSync(path, original);
   }
+}
+
+/** The usable files of `tests`, the fastest first: most mutants die in a fast one. */
+function byDuration(tests: readonly string[]): string[] {
+  return [...durations.keys()].filter((file) => tests.includes(file));
 }
 
 /** Suites of the executable, without the one that needs genie to be a binary. */
@@ -139,30 +145,48 @@ function executableTree(): { path: string } & Disposable {
 }
 
 /**
- * The test files that pass without a mutant. The others would report every mutant as
- * dead; they are named on stderr and left out.
+ * The test files that pass without a mutant, and how many ms each takes, in ascending
+ * order. The others would report every mutant as dead; they are named on stderr and
+ * left out.
  */
-async function passingTests(): Promise<ReadonlySet<string>> {
-  const unit = [...reaching.values()].flat();
-  const files = new Set([...unit, ...(options.unit ? [] : wholeSuites())]);
-  const passing = new Set<string>();
+async function passingTests(): Promise<ReadonlyMap<string, number>> {
+  const unit = jobs.flatMap(({ file }) => reaching.get(file) ?? []);
+  const files = new Set([...unit, ...(unitOnly ? [] : wholeSuites())]);
+  const passing = new Map<string, number>();
   using tree = executableTree();
   for (const file of files) {
-    if (await passes(tree.path, [file], limit.whole)) passing.add(file);
+    const start = performance.now();
+    if (await passes(tree.path, [file], limit.whole))
+      passing.set(file, performance.now() - start);
     else console.error(`left out, fails without a mutant: ${file}`);
   }
-  return passing;
+  return new Map([...passing].toSorted(([, a], [, b]) => a - b));
 }
 
-/** For each module of the tree, the test files outside of `tests/integration` that load it. */
+/**
+ * For each module of the tree, the test files outside of `tests/integration` that load it.
+ * A test that runs the executable loads the modules of its own room.
+ */
 function testsByModule(): Map<string, string[]> {
   const tests = new Map<string, string[]>();
   for (const test of new Bun.Glob("tests/**/*.test.ts").scanSync(root)) {
     if (/^tests\/(?:integration|smoke|cluster)\//.test(test)) continue;
-    for (const module of loadedBy(test))
+    if (options.tests?.every((dir) => !test.startsWith(`${dir}/`))) continue;
+    for (const module of modulesOf(test))
       tests.set(module, [...(tests.get(module) ?? []), test]);
   }
   return tests;
+}
+
+function modulesOf(test: string): ReadonlySet<string> {
+  const loaded = loadedBy(test);
+  if (!loaded.has("tests/support/build.ts")) return loaded;
+  const room = dirname(test).replace("tests/", "lib/");
+  const executed = [...loadedBy("genie.ts")];
+  return new Set([
+    ...loaded,
+    ...executed.filter((module) => module.startsWith(`${room}/`)),
+  ]);
 }
 
 function loadedBy(file: string, seen = new Set<string>()): Set<string> {
@@ -188,7 +212,4 @@ function report(): void {
       `${room}: ${own.length} mutants, ${dead} died (${count("unit")} by unit tests, ${count("whole")} by the whole program), ${count("survived")} survived: ${((100 * dead) / Math.max(own.length, 1)).toFixed(1)} %`,
     );
   }
-  for (const { job, verdict } of verdicts)
-    if (verdict === "survived")
-      console.log(`  ${job.file}:${job.line}: ${job.from} → ${job.to}`);
 }
