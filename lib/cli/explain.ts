@@ -127,8 +127,13 @@ function onNode(input: Input, env: Env): Place {
   };
 }
 
-/** `kubectl genie`: the file and the namespace that kubectl uses. */
+/** `kubectl genie`: the file and the namespace that kubectl uses. Throws UsageError. */
 function byOperator(input: Input, env: Env): Place {
+  for (const option of Object.keys(directoryOptions))
+    if (input.text(option) !== undefined)
+      throw new UsageError(
+        `--${option} needs the node: run \`genie explain\` there as root`,
+      );
   const ifname = ifnameOf(input);
   const named = input.path("kubeconfig");
   const access =

@@ -222,6 +222,18 @@ describe("kubectl genie", () => {
     });
   });
 
+  test.each(["conf-dir", "bin-dir", "data-dir"])(
+    "explain --%s, a usage error: it is a directory of the node",
+    async (option) => {
+      const words = ["explain", "web", `--${option}=/etc`];
+      const { exitCode, stderr } = await genie(words);
+      expect([exitCode, stderr.split("\n")[0]]).toEqual([
+        2,
+        `genie explain: --${option} needs the node: run \`genie explain\` there as root`,
+      ]);
+    },
+  );
+
   test("without words: the help; version and manifest work", async () => {
     expect((await genie([])).stdout).toContain(
       "`kubectl genie explain POD` works anywhere",

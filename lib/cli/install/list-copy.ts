@@ -65,7 +65,7 @@ export class ListCopy {
     for (const directory of directories) {
       const place = this.#host.path(directory);
       try {
-        makePrivateDirectory(place);
+        if (!existsSync(place)) makePrivateDirectory(place);
         requireOurs(place);
         putText(join(place, ownFile), list, { mode: 0o600, secret: true });
       } catch (cause) {

@@ -2,6 +2,7 @@
  * What an installation is to write. Everything is checked here, before anything changes
  * (container-runtimes.md K-1).
  */
+import { statSync } from "node:fs";
 import { readConfDir } from "../../cni/confdir.ts";
 import { CniError, invalidConfig } from "../../cni/error.ts";
 import { own, ownText, parseJson } from "../../cni/json.ts";
@@ -142,7 +143,11 @@ function chooseNetwork(
   file: string,
   isInstalled: boolean,
 ): DefaultNetwork {
-  const files = readConfDir(host.path(confDir));
+  const place = host.path(confDir);
+  // For the plugin, it would be an empty directory.
+  if (statSync(place, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw invalidConfig(`${confDir} is not a directory`);
+  const files = readConfDir(place);
   refuseEarlier(
     files.map((one) => one.file),
     confDir,

@@ -342,6 +342,32 @@ describe("install, a list that is lost", () => {
   });
 });
 
+describe("install, a file in place of a directory", () => {
+  test("dataDir, a warning that says so", async () => {
+    using node = await NodeDirectory.installed();
+    rmSync(node.dataDir, { recursive: true });
+    node.write("var/lib/genie", "");
+    const { exitCode, stdout } = await node.type("install");
+    expect(exitCode).toBe(0);
+    expect(short(node, stdout)).toContain(
+      'in /var/lib/genie: refusing directory "/var/lib/genie": it is not a directory\n',
+    );
+  });
+
+  test("confDir, an error that says so; nothing has changed", async () => {
+    using node = new NodeDirectory();
+    rmSync(node.confDir, { recursive: true });
+    node.write("etc/cni/net.d", "");
+    const before = node.inodes();
+    expect(await node.type("install")).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `genie install: ${node.confDir} is not a directory\n`,
+    });
+    expect(node.inodes()).toEqual(before);
+  });
+});
+
 describe("install, a list that cannot be read", () => {
   const damages: [what: string, text: string, problem: string][] = [
     [
