@@ -48,24 +48,13 @@ function nameOfPair({ containerID, ifname }: ValidAttachment): string {
 
 const validKeys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
 
-/**
- * An empty list gives way to one that is filled: what the runtime lists anywhere must live.
- * Of two that are filled the first counts.
- */
+/** The first key that is there counts, also with an empty list: nothing is valid (P-GC-2). */
 function validPairs(config: object): readonly ValidAttachment[] {
-  const given = validKeys.filter((key) => own(config, key) !== undefined);
-  if (given.length === 0)
+  const key = validKeys.find((name) => own(config, name) !== undefined);
+  if (key === undefined)
     throw invalidConfig(
       `refusing GC without a list of valid attachments: "${validKeys[0]}" is missing`,
     );
-  for (const key of given) {
-    const pairs = pairsIn(config, key);
-    if (pairs.length > 0) return pairs;
-  }
-  return [];
-}
-
-function pairsIn(config: object, key: string): readonly ValidAttachment[] {
   const pair = object({ containerID: v.string(), ifname: v.string() });
   const request = object({ [key]: v.nullable(v.array(pair)) });
   const valid = parse(request, config, (problem) =>
