@@ -100,25 +100,29 @@ export function createKube(
     deadline?.atMost(limit) ?? new Deadline(limit, clock);
   const send = (request: Call, budget: Deadline): Promise<string> =>
     call(request, session, budget, dependencies);
-  const get = (request: Call): Promise<string> =>
-    send(request, within(apiTimeout));
-  const getCached = (request: Call): Promise<string> =>
-    cachedReads ? readCached(request, within(apiTimeout), send) : get(request);
+  const get = (request: Call, budget = within(apiTimeout)): Promise<string> =>
+    send(request, budget);
+  const getCached = (
+    request: Call,
+    budget = within(apiTimeout),
+  ): Promise<string> =>
+    cachedReads ? readCached(request, budget, send) : get(request, budget);
 
   return {
     async getPod(namespace, name, isMeant) {
       const request = podRequest(namespace, name, "get");
+      const budget = within(apiTimeout);
       if (cachedReads && isMeant) {
-        const pod = parsePod(await getCached(request), request.action);
+        const pod = parsePod(await getCached(request, budget), request.action);
         if (isMeant(pod)) return pod;
       }
-      return parsePod(await get(request), request.action);
+      return parsePod(await get(request, budget), request.action);
     },
     async getDefinition(namespace, name) {
       const request = definitionRequest(namespace, name);
       return parseDefinition(await getCached(request), request.action);
     },
-    get,
+    get: (request) => get(request),
     async patchPodStatus(namespace, name, patch) {
       const request = statusRequest(namespace, name, patch);
       try {

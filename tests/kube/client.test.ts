@@ -585,6 +585,22 @@ describe("cachedReads", () => {
     });
     expect(pauses).toHaveLength(8);
   });
+
+  test("fetchPod, failures before and after an earlier pod: one budget for both reads", async () => {
+    const { seams, pauses } = fakeTime();
+    await using failing = await startApiServer();
+    failing.inject({ ...statusFault(500), times: 7 });
+    const body = '{"metadata":{"name":"web","uid":"earlier"}}';
+    failing.inject({ kind: "answer", body });
+    failing.inject({ ...statusFault(500), times: Infinity });
+    const options = { kubeconfig: failing.kubeconfig() };
+    const slow = kubeOf(options, { ...seams, cachedReads: true });
+    const identity = { namespace: "shop", name: "web", uid };
+    expect(await thrownBy(fetchPod(slow, identity))).toMatchObject({
+      status: 500,
+    });
+    expect(pauses.reduce((sum, ms) => sum + ms, 0)).toBeLessThanOrEqual(10_000);
+  });
 });
 
 describe("404 of a kind that is not installed", () => {
