@@ -253,7 +253,7 @@ export function requestedDefaultRoute(
   return undefined;
 }
 
-/** The tables that were made, and the routes that were removed, by interface name, for the file of results. */
+/** By interface name, for the file of results: tables that were made, routes that were removed. */
 export function tablesOf(
   attachments: readonly Attachment[],
   departures: readonly Departure[],
@@ -261,9 +261,10 @@ export function tablesOf(
   const tables = new Map<string, AttachmentRouting>();
   for (const { attachment, table, addresses, removed } of departures) {
     const ifname = attachments[attachment]?.ifname;
-    if (ifname === undefined || (table ?? removed) === undefined) continue;
+    if (ifname === undefined) continue;
     const other = tables.get(ifname);
     const routes = [...(other?.removed ?? []), ...(removed ?? [])];
+    if (table === undefined && routes.length === 0) continue;
     tables.set(ifname, {
       table: table ?? other?.table ?? 0,
       addresses: [...(other?.addresses ?? []), ...addresses],

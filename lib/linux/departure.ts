@@ -37,6 +37,8 @@ export interface RemovedRoute {
   readonly ifindex: number;
   /** Absent for a network on the link. */
   readonly gateway?: string | undefined;
+  /** The gateway is in no prefix of the interface. */
+  readonly onlink?: boolean | undefined;
   readonly metric: number;
 }
 
@@ -84,12 +86,15 @@ export function departureOf(
   };
 }
 
-/** One for each interface and gateway. */
-function removedRoutes({ family, metric, nexthops }: Route): RemovedRoute[] {
-  return nexthops.map(({ ifindex, gateway }) => ({
+/** One for each interface and gateway; none of a router advertisement, which comes again. */
+function removedRoutes(route: Route): RemovedRoute[] {
+  const { family, metric, nexthops, protocol } = route;
+  if (protocol === RTPROT_RA) return [];
+  return nexthops.map(({ ifindex, gateway, onlink }) => ({
     family,
     ifindex,
     ...(gateway && { gateway: addressText(gateway) }),
+    ...(onlink && { onlink }),
     metric,
   }));
 }

@@ -87,8 +87,8 @@ export function returnDefaultRoutes(
 ): Route[] {
   const again = removed
     .filter((route) => route.family === family)
-    .map(({ gateway = "", ifindex, metric }) =>
-      defaultRoute(family, parseIp(gateway)?.bytes, ifindex, metric),
+    .map(({ gateway = "", ...route }) =>
+      defaultRoute({ ...route, gateway: parseIp(gateway)?.bytes }),
     );
   for (const route of again) addRoute(routing, route);
   if (again.length > 0) return again;

@@ -82,16 +82,24 @@ export function withNexthops(
 
 /** A default route of the main table, as a plugin would make it. */
 export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
-  return defaultRoute(gateway.family, gateway.bytes, ifindex, metric);
+  const { family, bytes } = gateway;
+  return defaultRoute({ family, gateway: bytes, ifindex, metric });
 }
 
 /** Without a gateway, of a network on the link. */
-export function defaultRoute(
-  family: Family,
-  gateway: Uint8Array | undefined,
-  ifindex: number,
-  metric: number,
-): Route {
+export function defaultRoute({
+  family,
+  ifindex,
+  gateway,
+  onlink = false,
+  metric,
+}: {
+  family: Family;
+  ifindex: number;
+  gateway: Uint8Array | undefined;
+  onlink?: boolean | undefined;
+  metric: number;
+}): Route {
   const none = new Uint8Array(family === "4" ? 4 : 16);
   return {
     family,
@@ -103,7 +111,7 @@ export function defaultRoute(
     scope: gateway || family === "6" ? 0 : RT_SCOPE_LINK,
     type: RTN_UNICAST,
     metric,
-    nexthops: [{ ifindex, gateway, onlink: false, attributes: [] }],
+    nexthops: [{ ifindex, gateway, onlink, attributes: [] }],
     attributes: [],
   };
 }

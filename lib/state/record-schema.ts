@@ -119,6 +119,7 @@ const removedRoute = object({
   family: v.picklist(["4", "6"]),
   ifindex: number,
   gateway: v.optional(string),
+  onlink: v.optional(v.boolean()),
   metric: number,
 });
 

@@ -254,6 +254,12 @@ test("tablesOf, routes that were removed: no table, what makes them anew", () =>
   expect(tablesOf(attachments, [kept("4"), kept("6")])).toEqual(
     new Map([["net1", { table: 0, addresses: [], removed: both }]]),
   );
+  const none = departure(1, "6", {
+    table: undefined,
+    addresses: [],
+    removed: [],
+  });
+  expect(tablesOf(attachments, [none])).toEqual(new Map());
 });
 
 test("describeRerouting, as `ip route` would print it", () => {

@@ -225,6 +225,8 @@ test.each([
   "ip route add default dev eth0",
   "ip -6 route add default via fd00::1 dev eth0",
   "ip -6 route add default dev eth0",
+  "ip route add default via 192.0.2.1 dev eth0 onlink",
+  "ip -6 route add default via 2001:db8::1 dev eth0 onlink",
 ])("returnDefaultRoutes, of %p, makes what was removed anew", async (made) => {
   await using pod = await startPod(`${made}
     ip route prepend default via 10.1.0.1 dev net1
@@ -243,6 +245,14 @@ test.each([
   expect(returnDefaultRoutes(routing, kept, family)).toHaveLength(1);
   const after = await routingOf(pod);
   expect(after.main.toSorted()).toEqual(before.main.toSorted());
+});
+
+test("planDefaultRoutes, keep: what a router advertises is not remembered, it comes again", async () => {
+  await using pod = await startPod(
+    "ip -6 route add default via fd00::1 dev eth0 proto ra",
+  );
+  const { departures } = settle(pod, { gateways: ["fd01::1"], keep: true });
+  expect(departures).toMatchObject([{ family: "6", removed: [] }]);
 });
 
 describe("removeTables", () => {

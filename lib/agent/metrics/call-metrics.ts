@@ -1,6 +1,7 @@
 /**
  * The metrics of calls (agent.md "Metrics"): lines of calls.log go in, counters and
- * histograms come out. A change of a running pod counts by its plugins and requests. Pure. Labels never have a pod's name.
+ * histograms come out. A change of a running pod counts by its plugins and requests. Labels
+ * never have a pod's name. Pure.
  */
 import type { CallLine } from "./call-reader.ts";
 import type { Family, Metrics } from "./prometheus.ts";
