@@ -450,8 +450,8 @@ describe("choose, isReported", () => {
       { "k8s.v1.cni.cncf.io/network-status": "[]" },
     ],
     [
-      true,
-      "one network and the preferences of an earlier sandbox",
+      false,
+      "one network and no annotation of NPWG",
       { "multi-ip-preferences": "{}" },
     ],
   ])("is %p for %s", async (expected, _, annotations) => {

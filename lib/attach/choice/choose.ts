@@ -10,7 +10,6 @@ import {
   type Annotations,
   type Attachment,
   displayName,
-  preferencesAnnotation,
   statusAnnotation,
 } from "../../select/attachment.ts";
 import {
@@ -94,10 +93,7 @@ export async function choose(
 
 /** Of the pod's sandbox before this one: its addresses are not those of the pod now. */
 function hasOldStatus(annotations: Annotations): boolean {
-  return (
-    own(annotations, statusAnnotation) !== undefined ||
-    own(annotations, preferencesAnnotation) !== undefined
-  );
+  return own(annotations, statusAnnotation) !== undefined;
 }
 
 /** Throws 5 and 7. */
