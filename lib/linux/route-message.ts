@@ -154,7 +154,8 @@ function encodeNexthops(nexthops: readonly Nexthop[]): {
 } {
   const [first, ...others] = nexthops;
   if (!first) return { flags: 0, attributes: [] };
-  if (others.length > 0) {
+  // Only the list has weights: an IPv6 route of a group is sent as a list of one.
+  if (others.length > 0 || first.weight !== undefined) {
     const data = concat(nexthops.map(encodeListed));
     return { flags: 0, attributes: [{ type: RTA_MULTIPATH, data }] };
   }
@@ -174,7 +175,7 @@ const RTA_VIA = 18;
 const RTA_ENCAP_TYPE = 21;
 const RTA_ENCAP = 22;
 
-/** struct rtnexthop: u16 length, u8 flags, u8 weight, i32 interface. */
+/** struct rtnexthop: u16 length, u8 flags, u8 weight - 1, i32 interface. */
 const listedLength = 8;
 
 /** Kept unchanged. */
@@ -196,8 +197,10 @@ function decodeList(bytes: Uint8Array): Nexthop[] {
     const end = endOf(bytes, at, length, listedLength);
     const attributes = decodeAttributes(bytes.subarray(at + listedLength, end));
     const flags = view.getUint8(at + 2);
+    const weight = view.getUint8(at + 3) + 1;
     const ifindex = view.getInt32(at + 4, true);
-    nexthops.push(nexthopOf(ifindex, flags, attributes));
+    const hop = nexthopOf(ifindex, flags, attributes);
+    nexthops.push(weight > 1 ? { ...hop, weight } : hop);
     at += aligned(length);
   }
   return nexthops;
@@ -209,6 +212,7 @@ function encodeListed(hop: Nexthop): Uint8Array {
   const view = viewOf(header);
   view.setUint16(0, listedLength + attributes.byteLength, true);
   view.setUint8(2, flagsOf(hop));
+  view.setUint8(3, (hop.weight ?? 1) - 1);
   view.setInt32(4, hop.ifindex, true);
   return concat([header, attributes]);
 }

@@ -38,6 +38,8 @@ export interface Nexthop {
   readonly gateway: Uint8Array | undefined;
   /** The gateway need not be in a network of the interface. */
   readonly onlink: boolean;
+  /** Its share of a multipath route; absent: 1. */
+  readonly weight?: number;
   readonly attributes: readonly Attribute[];
 }
 

@@ -143,8 +143,11 @@ export async function otherRoutes(pod: Netns): Promise<string[]> {
 
 async function tablesOf(pod: Netns): Promise<Record<string, string[]>> {
   const tables: Record<string, string[]> = {};
+  let number = "";
   for (const line of lines(await table(pod))) {
-    const [, number = ""] = / table (\d+)/.exec(line) ?? [];
+    // The nexthops of a multipath route follow on lines of their own.
+    if (!line.startsWith("nexthop "))
+      [, number = ""] = / table (\d+)/.exec(line) ?? [];
     if (number === "" || number === "100") continue;
     (tables[number] ??= []).push(line.replace(` table ${number}`, ""));
   }

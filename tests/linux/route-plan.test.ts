@@ -196,6 +196,33 @@ const owned: Row[] = [
     },
   ],
   [
+    "multipath of one network: each path keeps its weight",
+    `ip route add default via 10.0.0.1 dev eth0 metric 9
+     ip route add default nexthop via 10.1.0.1 dev net1 weight 3 nexthop via 10.1.0.9 dev net1
+     ip -6 route add default via fd00::1 dev eth0 metric 9
+     ip -6 route add default metric 5 nexthop via fd01::1 dev net1 weight 3 nexthop via fd01::9 dev net1`,
+    {},
+    {
+      main: [
+        "default via 10.0.0.1 dev eth0 metric 9",
+        "default via fd00::1 dev eth0 metric 9 pref medium",
+      ],
+      tables: {
+        1000: [
+          "default",
+          "nexthop via 10.1.0.1 dev net1 weight 3",
+          "nexthop via 10.1.0.9 dev net1 weight 1",
+          ...table4(1).slice(1),
+          ...table6(1).slice(0, 2),
+          "default metric 5 pref medium",
+          "nexthop via fd01::1 dev net1 weight 3",
+          "nexthop via fd01::9 dev net1 weight 1",
+        ],
+      },
+      rules: [rule("10.1.0.2", 1000), rule("fd01::2", 1000)],
+    },
+  ],
+  [
     "multipath over two networks is taken apart",
     `ip route add default nexthop via 10.0.0.1 dev eth0 nexthop via 10.1.0.1 dev net1
      ip -6 route add default nexthop via fd00::1 dev eth0 nexthop via fd01::1 dev net1`,

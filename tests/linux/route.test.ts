@@ -168,6 +168,7 @@ describe("decodeRoutes", () => {
               ifindex: 3,
               gateway: gateway4,
               onlink: false,
+              weight: 3,
               attributes: [],
             },
             {
@@ -227,6 +228,7 @@ describe("decodeRoutes", () => {
       ifindex,
       gateway: gateway6,
       onlink: false,
+      weight: 2,
       attributes: [],
     });
     const route: Route = { ...route4, family: "6", destination: default6 };
