@@ -18,7 +18,7 @@ import { installPart } from "./agent/install-part.ts";
 import { NodeConfiguration } from "./agent/node-configuration.ts";
 import { hostState } from "./agent/node-state.ts";
 import type { Command } from "./command/command.ts";
-import { optionsOf } from "./command/options.ts";
+import { type Options, optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watchOptions } from "./command/watch.ts";
 import { installOptions } from "./install.ts";
@@ -32,6 +32,13 @@ import {
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { apiNodeName } from "./node/node-name.ts";
 
+/** Options of the part that installs. */
+const installingOptions = {
+  ...installOptions,
+  "service-account": credentialOptions["service-account"],
+  health: watchOptions.health,
+} as const satisfies Options;
+
 export const agent: Command = {
   about: `Pods never depend on it: ADD, DEL, CHECK and GC work without it. It keeps genie installed as
 \`genie install --watch\` does, and runs the parts that are switched on. What each needs:
@@ -42,13 +49,13 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     ...optionsOf({
       "--no-install": "do not install genie or keep it installed",
     }),
-    ...installOptions,
-    "service-account": credentialOptions["service-account"],
-    health: watchOptions.health,
+    ...installingOptions,
     ...apiOptions,
     ...nodeOptions,
   },
   async run(input, terminal) {
+    for (const option of Object.keys(installingOptions))
+      input.exclude(option, "no-install");
     const controller = new AbortController();
     const { signal } = controller;
     void stopped(terminal).then(() => controller.abort());

@@ -143,6 +143,16 @@ describe("runCommand", () => {
         `genie ${command}: ${option.split("=")[0]} needs --watch\n${hint(command)}`,
       ]),
     ),
+    ...[
+      "--default=canal",
+      "--set=strict=true",
+      "--settings=/s",
+      "--service-account=/a",
+      "--health=/h",
+    ].map((option): [string[], string] => [
+      ["agent", "--no-install", option],
+      `genie agent: ${option.split("=")[0]} and --no-install exclude each other\n${hint("agent")}`,
+    ]),
     ...["--grace=0", "--skip-abandoned"].flatMap((option) =>
       ["--drop=c1", "--drop-all"].map((drop): [string[], string] => [
         ["gc", option, drop],
