@@ -139,14 +139,14 @@ export function hasForm(value: unknown, form: Form): boolean {
       return isTexts(value);
     case "paths":
       return typeof value === "string"
-        ? isPath(value)
-        : isTexts(value) && value.every(isPath);
+        ? isPathOrNone(value)
+        : isTexts(value) && value.every(isPathOrNone);
     case "path":
       return (
         typeof value === "string" && value.startsWith("/") && isPath(value)
       );
     case "path or none":
-      return value === "" || hasForm(value, "path");
+      return isPathOrNone(value);
     case "level":
       return hasForm(value, ["error", "warn", "info", "debug"]);
     case "directory name":
@@ -166,6 +166,14 @@ export function hasForm(value: unknown, form: Form): boolean {
     if (inner === undefined || !hasForm(value[key], inner)) return false;
   }
   return true;
+}
+
+/**
+ * Relative paths are refused: each process that reads the configuration, a runtime, the
+ * agent, an operator's command, has another working directory.
+ */
+function isPathOrNone(value: unknown): boolean {
+  return value === "" || hasForm(value, "path");
 }
 
 /** A loop, because `every` is JavaScript that each call compiles (docs/performance.md). */

@@ -6,7 +6,6 @@ import * as v from "valibot";
 import { invalidConfig } from "../cni/error.ts";
 import { type JsonObject, isObject } from "../cni/json.ts";
 import { jsonObject, number, object, problemsIn, text } from "../cni/schema.ts";
-import { isPath } from "../linux/text.ts";
 import {
   type ConfigKeys,
   type Form,
@@ -17,7 +16,7 @@ import {
 } from "./config-keys.ts";
 import { joined } from "./problem-list.ts";
 
-const directory = text(isPath, "a path");
+const directory = textOf("path or none", 'an absolute path or ""');
 
 const schemas = {
   anything: v.unknown(),
@@ -28,7 +27,7 @@ const schemas = {
   texts: v.array(v.string(), "an array of strings"),
   paths: v.union(
     [directory, v.array(directory)],
-    "a path or an array of paths",
+    "an absolute path or an array of them",
   ),
   path: textOf("path", "an absolute path"),
   "path or none": textOf("path or none", 'an absolute path or ""'),

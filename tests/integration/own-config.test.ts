@@ -4,7 +4,8 @@
  * state.md "DEL").
  */
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { temporaryDirectory } from "../support/delegate.ts";
 import { nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
@@ -101,6 +102,28 @@ test("a relative logFile: the error is on stderr, and no file is written", async
   expect(exitCode).toBe(1);
   expect(stderr).toContain("logFile: expected an absolute path");
   expect(readdirSync(cwd.path)).toEqual([]);
+});
+
+test("a relative binDir: error 7, and no plugin of the working directory is executed", async () => {
+  await using node = await startScriptedNode();
+  using cwd = temporaryDirectory();
+  const marker = join(cwd.path, "executed");
+  const plugin = join(cwd.path, "bin", "alpha");
+  mkdirSync(dirname(plugin));
+  writeFileSync(plugin, `#!/bin/sh\ntouch ${marker}\n`, { mode: 0o755 });
+  const options = { annotations: {}, config: { binDir: ["bin"] } };
+  const request = node.request("ADD", await node.pod(), options);
+  const { exitCode, json } = await callPlugin({
+    ...request,
+    env: { ...request.env, CNI_PATH: "/nonexistent" },
+    cwd: cwd.path,
+  });
+  expect(exitCode).toBe(1);
+  expect(json).toMatchObject({
+    code: 7,
+    msg: 'invalid configuration: binDir.0: expected an absolute path or "", got "bin"',
+  });
+  expect(existsSync(marker)).toBe(false);
 });
 
 describe("unknown keys", () => {

@@ -256,6 +256,18 @@ describe("readConfig", () => {
       { apiTimeout: "10" },
     ],
     [
+      'binDir: expected an absolute path or an array of them, got "bin"',
+      { binDir: "bin" },
+    ],
+    [
+      'binDir.1: expected an absolute path or "", got "bin"',
+      { binDir: ["/a", "bin"] },
+    ],
+    [
+      "binDir: expected an absolute path or an array of them, got a bool",
+      { binDir: true },
+    ],
+    [
       'allowedNetworks: expected an array of strings, got "weave"',
       { allowedNetworks: "weave" },
     ],
@@ -314,6 +326,8 @@ describe("readConfig", () => {
     ["confDir", "net.d", true],
     ["binDir", 1, true],
     ["binDir", [1], true],
+    ["binDir", "bin", true],
+    ["binDir", ["/a", "bin"], true],
     ["binDir", "/a\0b", true],
     ["binDir", ["/a", "/a\0b"], true],
     ["confDir", "/a\0b", true],
