@@ -53,7 +53,7 @@ describe("EventWriter", () => {
     pass(59_000);
     await writer.flush();
     expect(requests).toHaveLength(1);
-    pass(2000);
+    pass(1000);
     await writer.flush();
     await writer.flush();
     const [first, second] = requests;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { Retries } from "../../lib/agent/pods/retries.ts";
 import { PodState } from "../../lib/agent/pods/pod-state.ts";
 import { monotonicMs } from "../../lib/linux/deadline.ts";
 
@@ -56,5 +57,38 @@ describe("PodState", () => {
     state.hasCompared("c");
     state.hasCompared("d");
     expect(state.isNews("Reason", "text")).toBe(true);
+  });
+});
+
+describe("Retries", () => {
+  test("a failed step waits half to all of its pause, which doubles; others are due", () => {
+    const retries = new Retries();
+    expect(retries.nextMs()).toBe(Infinity);
+    expect([retries.isWaiting("a"), retries.isDue("a")]).toEqual([
+      false,
+      false,
+    ]);
+    for (const longestMs of [1000, 2000, 4000]) {
+      retries.later("a");
+      expect(retries.nextMs()).toBeGreaterThan(longestMs / 2 - 100);
+      expect(retries.nextMs()).toBeLessThanOrEqual(longestMs);
+    }
+    expect([retries.isWaiting("a"), retries.isDue("a")]).toEqual([true, false]);
+    retries.hurry();
+    expect([retries.isWaiting("a"), retries.isDue("a")]).toEqual([false, true]);
+    retries.later("b");
+    expect(retries.nextMs()).toBeLessThanOrEqual(0);
+    retries.forget("a");
+    expect([retries.isDue("a"), retries.isWaiting("b")]).toEqual([false, true]);
+  });
+
+  test("laterOnly: the others are forgotten", () => {
+    const retries = new Retries();
+    retries.later("a");
+    retries.laterOnly("b");
+    expect([retries.isWaiting("a"), retries.isWaiting("b")]).toEqual([
+      false,
+      true,
+    ]);
   });
 });

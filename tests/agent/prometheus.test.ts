@@ -1,5 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { type Family, Metrics } from "../../lib/agent/metrics/prometheus.ts";
+import {
+  type Family,
+  Metrics,
+  areSamples,
+} from "../../lib/agent/metrics/prometheus.ts";
 
 const counter: Family = {
   name: "c_total",
@@ -68,5 +72,7 @@ describe("Metrics", () => {
     again.add(counter, ["1", "x"]);
     expect(again.text([counter])).toContain('c_total{a="1",b="x"} 2');
     expect(again.text([seconds])).toBe(metrics.text([seconds]));
+    for (const family of [counter, seconds])
+      expect(areSamples(family, metrics.values[family.name])).toBe(true);
   });
 });

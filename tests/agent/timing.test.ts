@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import {
+  TokenBucket,
   Watchdog,
   backoff,
   pause,
@@ -74,6 +75,22 @@ describe("together", () => {
     controller.abort();
     await working;
   });
+});
+
+test("TokenBucket: so many at once, then one each token time; of an empty one, later", () => {
+  const bucket = new TokenBucket(2, 10);
+  expect([bucket.isFull(100), bucket.waitMs(100)]).toEqual([true, 0]);
+  bucket.take(100);
+  expect([bucket.isFull(100), bucket.waitMs(100)]).toEqual([false, 0]);
+  bucket.take(100);
+  expect([bucket.waitMs(100), bucket.waitMs(109)]).toEqual([10, 1]);
+  expect([bucket.waitMs(110), bucket.isFull(119)]).toEqual([0, false]);
+  expect(bucket.isFull(120)).toBe(true);
+  bucket.take(100);
+  expect(bucket.waitMs(100)).toBe(20);
+  // No more than its size is saved up.
+  for (let i = 0; i < 2; i++) bucket.take(1000);
+  expect(bucket.waitMs(1000)).toBe(10);
 });
 
 test("Watchdog: calls when it is not restarted in time, and not after stop", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { cniArg, formatCniArgs, parseCniArgs } from "../../lib/cni/args.ts";
 import {
   ifnameProblem,
+  isIdentifier,
   validateIfname,
   validateNetworkName,
 } from "../../lib/cni/identifiers.ts";
@@ -129,6 +130,18 @@ describe("ifnameProblem and validateIfname (P-IF)", () => {
       cniError(4, expected.msg, details),
     );
   });
+});
+
+test("isIdentifier, of all ASCII characters: letters, digits, and marks that are not first", () => {
+  for (let code = 0; code < 128; code++) {
+    const char = String.fromCharCode(code);
+    expect([char, isIdentifier(char), isIdentifier(`a${char}`)]).toEqual([
+      char,
+      /[A-Za-z0-9]/.test(char),
+      /[A-Za-z0-9._-]/.test(char),
+    ]);
+  }
+  expect(isIdentifier("")).toBe(false);
 });
 
 /** Valid and invalid characters: `skel-cases`. */

@@ -16,6 +16,11 @@ const inPlugin = (text: string) =>
   `failed to parse plugin config 0: error parsing configuration: ${text}`;
 
 describe("parseConfList", () => {
+  test("takes 32 plugins", () => {
+    const plugins = Array.from({ length: 32 }, () => ({ type: "t" }));
+    expect(parseConfList({ name: "n", plugins }).plugins).toHaveLength(32);
+  });
+
   test("gives the list with its plugins untouched", () => {
     const bridge = {
       type: "bridge",

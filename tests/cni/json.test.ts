@@ -144,6 +144,22 @@ describe("parseJson", () => {
     expect(JSON.stringify(parseJson(text))).toBe(text);
   });
 
+  test.each(["", " ", "\t", "\n", "\r\n  "])(
+    "keeps a number behind the blanks %j, the only one",
+    (blank) => {
+      for (const number of ["1.50", "-0", "1e3", "12345678901234567890"])
+        for (const [start, end] of [
+          ['{"a":', "}"],
+          ['{"a":1,"b":', "}"],
+          ["[", "]"],
+          ["[1,", "]"],
+        ] as const)
+          expect(JSON.stringify(parseJson(start + blank + number + end))).toBe(
+            start + number + end,
+          );
+    },
+  );
+
   test("keeps the numbers of any JSON text", () => {
     const number = fc
       .tuple(

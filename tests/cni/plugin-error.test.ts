@@ -31,6 +31,14 @@ describe("failure", () => {
     );
   });
 
+  test.each(['{\\"', '{\\\\"', "}\\", '"', "\\\\"])(
+    "finds an error whose message is %j",
+    (msg) => {
+      const text = `noise {${JSON.stringify({ code: 7, msg })}\n`;
+      expect(printed(text)).toMatchObject({ code: 7, message: msg });
+    },
+  );
+
   test.each([
     ["quotes", (n: number) => `${'"'.repeat(n)}}`],
     ["backslashes", (n: number) => `"${"\\".repeat(n)}"}`],
