@@ -112,8 +112,8 @@ export class TokenBucket {
 
   /** Until there is a token; 0 now. */
   waitMs(nowMs: number): number {
-    const missingMs = Math.max(0, this.#fullMs - nowMs);
-    return Math.max(0, missingMs - (this.#size - 1) * this.#tokenMs);
+    const fullMs = this.#fullMs - (this.#size - 1) * this.#tokenMs;
+    return Math.max(0, fullMs - nowMs);
   }
 
   isFull(nowMs: number): boolean {

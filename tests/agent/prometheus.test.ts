@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import {
   type Family,
   Metrics,
+  buckets,
   areSamples,
 } from "../../lib/agent/metrics/prometheus.ts";
 
@@ -48,6 +49,7 @@ describe("Metrics", () => {
       metrics.observe(seconds, ["ADD"], value);
     const lines = metrics.text([seconds]).trimEnd().split("\n").slice(2);
     expect(lines).toHaveLength(17);
+    expect([...buckets].toSorted((a, b) => a - b)).toEqual([...buckets]);
     expect(
       lines.filter((line) => /le="(?:0.005|0.01|1|2.5|120|\+Inf)"/.test(line)),
     ).toEqual([
@@ -72,6 +74,8 @@ describe("Metrics", () => {
     again.add(counter, ["1", "x"]);
     expect(again.text([counter])).toContain('c_total{a="1",b="x"} 2');
     expect(again.text([seconds])).toBe(metrics.text([seconds]));
+    // The file has them as JSON, which knows no holes.
+    expect(JSON.stringify(metrics.values)).not.toContain("null");
     for (const family of [counter, seconds])
       expect(areSamples(family, metrics.values[family.name])).toBe(true);
   });

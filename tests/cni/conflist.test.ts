@@ -17,8 +17,11 @@ const inPlugin = (text: string) =>
 
 describe("parseConfList", () => {
   test("takes 32 plugins", () => {
-    const plugins = Array.from({ length: 32 }, () => ({ type: "t" }));
-    expect(parseConfList({ name: "n", plugins }).plugins).toHaveLength(32);
+    const list = {
+      name: "n",
+      plugins: Array.from({ length: 32 }, () => ({ type: "t" })),
+    };
+    expect(parseConfList(list).plugins).toHaveLength(32);
   });
 
   test("gives the list with its plugins untouched", () => {

@@ -372,6 +372,12 @@ describe("invalid response", () => {
         "invalid response: metadata.annotations.cni: expected a string, got an array",
     ],
     [
+      "annotations that are a text",
+      { kind: "answer", body: '{"metadata":{"annotations":"a"}}' },
+      () =>
+        "invalid response: metadata.annotations: expected an object, got a string",
+    ],
+    [
       "a redirect",
       { kind: "answer", status: 302, headers: { location: "/elsewhere" } },
       () => `${where()}: redirected elsewhere`,

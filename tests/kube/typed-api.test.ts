@@ -42,7 +42,7 @@ test("jsonOf, a response over its limit is not read to its end", async () => {
     "the response is larger than 2 MiB",
   );
   expect(read).toBeLessThan(10);
-  expect(await jsonOf(new Response("[1]"))).toEqual([1]);
+  expect(await jsonOf(new Response("[1]"), 3)).toEqual([1]);
 });
 
 describe("openApi", () => {
