@@ -92,7 +92,9 @@ export async function attach(
     const error = CniError.from(cause);
     run.routing?.undo();
     const { rollBack } = await import("./rollback.ts");
-    throw await rollBack(context, run, error, rollback, caller);
+    const failure = await rollBack(context, run, error, rollback, caller);
+    await run.routing?.restoreRunning();
+    throw failure;
   }
 }
 

@@ -54,7 +54,7 @@ export interface RoutedResults {
 }
 
 /** {@link apply} or {@link undo} ends it and closes its socket. */
-export class DefaultRouteMoves {
+export class DefaultRouteMoves implements Disposable {
   readonly #pod: RoutedPod;
   readonly #routes: Routes;
   readonly #rtnetlink: Rtnetlink;
@@ -181,7 +181,7 @@ export class DefaultRouteMoves {
       const network = owner ? displayName(owner) : request.config.name;
       throw prefixNetwork(error, pod, network);
     }
-    this.#close();
+    this[Symbol.dispose]();
     if (this.#plan) this.#logMoves(this.#plan);
   }
 
@@ -198,10 +198,10 @@ export class DefaultRouteMoves {
         error: messageOf(error),
       });
     }
-    this.#close();
+    this[Symbol.dispose]();
   }
 
-  #close(): void {
+  [Symbol.dispose](): void {
     this.#rtnetlink[Symbol.dispose]();
   }
 

@@ -8,6 +8,7 @@
 import { Code, CniError } from "../cni/error.ts";
 import { podInterfaces } from "../cni/result-query.ts";
 import { type Result, modernResult } from "../cni/result.ts";
+import { messageOf } from "../linux/errno.ts";
 import { PodNetwork, hasAll, isContested } from "../linux/pod-network.ts";
 import { quote } from "../linux/text.ts";
 import {
@@ -34,6 +35,7 @@ export async function openRouting(
     const attachment = attachments[i];
     if (attachment) await routing.added(attachment, result);
   }
+  if (isRunning) routing.rememberRoutes();
   return routing;
 }
 
@@ -43,6 +45,8 @@ export class PodRouting {
   #opened: PodNetwork | undefined;
   /** The routes out of the pod after the last attachment. */
   #exitRoutes: readonly Uint8Array[] = [];
+  /** Those of a running pod before the attachment that is added to it. */
+  #runningRoutes: readonly Uint8Array[] = [];
   #moves: DefaultRouteMoves | undefined;
 
   constructor(
@@ -156,6 +160,36 @@ export class PodRouting {
   undo(): void {
     this.#moves?.undo();
     this.#close();
+  }
+
+  /** A running pod keeps its routes if the attachment fails. Throws CniError 999. */
+  rememberRoutes(): void {
+    this.#runningRoutes = this.#network.exitRoutes();
+  }
+
+  /**
+   * After {@link undo} and the DEL of an attachment that failed: puts back the default
+   * routes of a running pod that its plugin replaced. Never throws.
+   */
+  async restoreRunning(): Promise<void> {
+    const { context, attachments, added, isRunning } = this.#pod;
+    const failed = attachments.at(-1);
+    if (!isRunning || !failed) return;
+    try {
+      using network = new PodNetwork(context.request.netns);
+      if (hasAll(network.exitRoutes(), this.#runningRoutes)) return;
+      const moves = await import("./default-route-moves.ts");
+      const earlier = added.filter(({ attachment }) => attachment !== failed);
+      using restoring = new moves.DefaultRouteMoves({
+        ...this.#pod,
+        added: earlier,
+      });
+      restoring.restore(this.#runningRoutes, failed);
+    } catch (error) {
+      context.log().error("rollback: failed to put default routes back", {
+        error: messageOf(error),
+      });
+    }
   }
 
   /** Throws CniError 999. */

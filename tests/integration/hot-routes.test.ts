@@ -117,6 +117,25 @@ test("a plugin that replaces the default route: the owner's is put back", async 
   expect((await shown(pod)).main).toEqual(["via 10.71.0.1 dev eth0"]);
 });
 
+test.each(["owner", "keep"])(
+  "a plugin that replaces the default route and then fails, defaultRoutes %s: the routes as before",
+  async (defaultRoutes) => {
+    await using made = await start({ alpha: "4" }, { defaultRoutes });
+    const { cluster, routed, pod } = made;
+    insist(routed.node, {
+      type: "taker",
+      address: "10.99.0.5",
+      withoutDefault: true,
+      add: `ip -n "$pod" route replace default via 169.254.1.1 dev "$CNI_IFNAME"
+        echo '{"cniVersion":"1.0.0","code":100,"msg":"too late"}'; exit 1`,
+    });
+    const { stderr } = await hot(cluster, "attach", "shop/web", "taker");
+    expect(stderr).toContain("too late");
+    expect((await shown(pod)).main).toEqual(["via 10.71.0.1 dev eth0"]);
+    expect(recorded(cluster, pod)).toHaveLength(1);
+  },
+);
+
 test("default-route: the element gets it, and the primary has it again afterwards", async () => {
   await using made = await start({ alpha: "4", beta: "4", gamma: "4" });
   const { cluster, routed, pod } = made;
