@@ -1,6 +1,7 @@
 /** `genie metrics`: the metrics of this node, printed once. */
 import { CallCounters } from "../agent/metrics/call-counters.ts";
 import { metricsText } from "../agent/metrics/metrics.ts";
+import { requireOwnDirectory } from "../linux/own-files.ts";
 import type { Command } from "./command/command.ts";
 import { directoriesOf, nodeOptions } from "./node/node-options.ts";
 import { contextOf } from "./node/node-context.ts";
@@ -12,7 +13,10 @@ while \`genie agent\` runs with --metrics, --textfile or --events. Changes nothi
   async run(input, { env, stdout }) {
     const { host } = directoriesOf(input);
     const context = contextOf(input, env);
-    const counters = new CallCounters(context.config.dataDir);
+    const { dataDir } = context.config;
+    // Its error names the directory; that of a file in it would not.
+    requireOwnDirectory(`${dataDir}/attachments`);
+    const counters = new CallCounters(dataDir);
     await stdout(
       await metricsText(context, counters, (path) => host.path(path)),
     );

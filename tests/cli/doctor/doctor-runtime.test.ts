@@ -349,6 +349,9 @@ describe("a user that is not root", () => {
       ["explain", "-f", pod],
       ["explain", "web"],
       ["audit", "-f", pods],
+      ["metrics"],
+      ["attach", "shop/web", "weave"],
+      ["detach", "shop/web", "eth1"],
     ];
     for (const [command = "", ...words] of commands) {
       const { exitCode, text } = asNobody(command, ...words);
