@@ -186,7 +186,7 @@ function logGivenUp(
 ): void {
   const { log, config } = context;
   const directory = `${config.dataDir}/abandoned`;
-  const outcome = abandonedRecords(context).has(record)
+  const outcome = isKept(context, record)
     ? `kept in ${directory}, \`genie gc\` tries it again`
     : `nothing can be written to ${directory}, so its record stays`;
   for (const { attachment, error } of failures)
@@ -196,6 +196,15 @@ function logGivenUp(
       error: error.message,
       details: error.details,
     });
+}
+
+/** A directory that cannot be looked at keeps nothing, and must not fail the DEL. */
+function isKept(context: Context, record: AttachmentRecord): boolean {
+  try {
+    return abandonedRecords(context).has(record);
+  } catch {
+    return false;
+  }
 }
 
 function notUpdated({ log }: Context, cause: unknown): CniError {
