@@ -141,9 +141,22 @@ export function isSatisfied(
   );
 }
 
-/** Compares the values: the order of keys does not matter. */
+/** Compares the values: neither the order of keys nor the case of addresses matters. */
 export function hasSameRequests(a: Element, b: Element): boolean {
-  return Bun.deepEquals(a.requests ?? {}, b.requests ?? {});
+  return Bun.deepEquals(comparable(a), comparable(b));
+}
+
+function comparable({ requests = {} }: Element): Record<string, unknown> {
+  const compared: Record<string, unknown> = { ...requests };
+  for (const key of ["mac", "infinibandGuid", "ips", "defaultRoute"])
+    if (key in compared) compared[key] = lowerCase(compared[key]);
+  return compared;
+}
+
+/** Of a text, or of each one of a list. */
+function lowerCase(value: unknown): unknown {
+  if (typeof value === "string") return value.toLowerCase();
+  return Array.isArray(value) ? value.map(lowerCase) : value;
 }
 
 /** The name in annotations and commands: that of a definition has its namespace. */

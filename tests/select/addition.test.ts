@@ -72,6 +72,12 @@ const attachment = (more: Partial<Attachment>) =>
 
 const ips = { ips: ["10.0.0.1"] };
 
+const lanWith = (requests: Element["requests"] & object): Element => ({
+  network: "lan",
+  namespace: "shop",
+  requests,
+});
+
 test.each<[Element, Partial<Attachment>, boolean]>([
   [{ network: "weave" }, { element: { network: "weave" } }, true],
   [{ network: "weave" }, { element: { network: "canal" } }, false],
@@ -112,6 +118,17 @@ test.each<[Element, Partial<Attachment>, boolean]>([
   [
     { network: "lan", namespace: "shop" },
     { element: { network: "lan", namespace: "infra" } },
+    false,
+  ],
+  // One address in another notation is no change.
+  [
+    lanWith({ mac: "02:00:00:00:00:ab", ips: ["fd00::a"] }),
+    { element: lanWith({ ips: ["FD00::A"], mac: "02:00:00:00:00:AB" }) },
+    true,
+  ],
+  [
+    lanWith({ cniArgs: { zone: "a" } }),
+    { element: lanWith({ cniArgs: { zone: "A" } }) },
     false,
   ],
   // Records before 0.2.0.
