@@ -192,7 +192,8 @@ function modulesOf(test: string): ReadonlySet<string> {
 function loadedBy(file: string, seen = new Set<string>()): Set<string> {
   const transpiler = new Bun.Transpiler({ loader: "ts" });
   const source = readFileSync(join(root, file), "utf8");
-  for (const { path } of transpiler.scanImports(source)) {
+  // The transpiler takes no `#!` of an executable.
+  for (const { path } of transpiler.scanImports(source.replace(/^#!.*/, ""))) {
     if (!path.startsWith(".")) continue;
     const target = normalize(join(dirname(file), path));
     if (seen.has(target) || !target.endsWith(".ts")) continue;
