@@ -288,6 +288,23 @@ describe("a status that ADD could not write", () => {
     expect(setup.addresses()).toEqual(both);
   });
 
+  test("403 for each PATCH, is told once; later tries are told as debug", async () => {
+    await using setup = await start();
+    const { api, node } = setup;
+    api.inject({ ...patchFailure(403), times: Infinity });
+    await setup.add(await setup.pod());
+    node.network("00-genie.conflist", {
+      cniVersion: "1.0.0",
+      name: "genie-net",
+      plugins: [{ type: "genie", log_level: "debug" }],
+    });
+    await using agent = setup.agent("--no-cache");
+    const failures = () =>
+      agent.log.filter(({ msg }) => msg.startsWith("failed to write"));
+    await until(() => failures().length === 2, "the second failure");
+    expect(failures().map(({ level }) => level)).toEqual(["warn", "debug"]);
+  });
+
   test("the mirror of a static pod comes later: it is written then", async () => {
     await using setup = await start();
     const { api, node } = setup;

@@ -19,6 +19,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import {
   RecordDirectory,
   type RecordEntry,
+  isUnchanged,
 } from "../../lib/state/record-directory.ts";
 import {
   type AttachmentRecord,
@@ -26,6 +27,7 @@ import {
 } from "../../lib/state/record.ts";
 import { newestFormat, textOfRecord } from "../../lib/state/record-text.ts";
 import { Records } from "../../lib/state/records.ts";
+import type { DueStatus } from "../../lib/state/stored-results.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { exampleRecord as record, resultsOf } from "../support/records.ts";
@@ -322,6 +324,61 @@ test("RecordDirectory.removeLoneNotes, removes notes without a record; removeTem
     "c1:eth0.gone",
     "c1:eth0.json",
   ]);
+});
+
+test.each([
+  ["the first look", undefined, 5000, false],
+  ["another change", { readMs: 9000, changedMs: 4000 }, 5000, false],
+  ["none, and it was settled", { readMs: 6001, changedMs: 5000 }, 5000, true],
+  [
+    "read in the second of the change",
+    { readMs: 6000, changedMs: 5000 },
+    5000,
+    false,
+  ],
+] as const)("isUnchanged, %s", (_, earlier, changedMs, expected) => {
+  expect(isUnchanged(earlier, { readMs: 60_000, changedMs })).toBe(expected);
+});
+
+describe("RecordDirectory, the status that is due", () => {
+  test.each([
+    [{ id: "1", annotations: { a: "x", b: null } }, true],
+    [{ id: "1", annotations: {} }, true],
+    [{ id: 1, annotations: {} }, false],
+    [{ annotations: {} }, false],
+    [{ id: "1" }, false],
+    [{ id: "1", annotations: ["x"] }, false],
+    [{ id: "1", annotations: { a: "x", b: 1 } }, false],
+  ])("of %j", (status, isValid) => {
+    using at = node();
+    at.records.write(record).close();
+    writeFileSync(
+      at.file(".result.json"),
+      JSON.stringify({ results: [], status }),
+    );
+    expect(at.records.dueStatus(name)).toEqual(
+      isValid ? (status as DueStatus) : undefined,
+    );
+  });
+
+  test("is noted in a file of results alone, and the note goes with the record", () => {
+    using at = node();
+    const due = { id: "1", annotations: { a: "x" } };
+    at.records.write(record).close();
+    at.records.noteDue(record, due);
+    expect([at.records.dueStatus(name), at.files()]).toEqual([
+      undefined,
+      ["c1:eth0.json"],
+    ]);
+    writeFileSync(at.file(".result.json"), JSON.stringify({ results: [] }));
+    at.records.noteDue(record, due);
+    expect(at.records.dueStatus(name)).toEqual(due);
+    at.records.noteWritten(record, "1");
+    expect(at.records.writtenStatus(name)).toBe("1");
+    at.records.remove(record);
+    at.records.noteWritten(record, "1");
+    expect(at.files()).toEqual([]);
+  });
 });
 
 describe("RecordDirectory.isDeleting", () => {
