@@ -116,10 +116,10 @@ function callsLog(
       });
     },
     requested({ method, path, status, ms }) {
+      const { resource, isList } = targetOf(path);
       requests.push({
-        // Only a LIST has a query.
-        verb: path.includes("?") ? "list" : method.toLowerCase(),
-        resource: resourceOf(path),
+        verb: isList ? "list" : method.toLowerCase(),
+        resource,
         status,
         ms: rounded(ms),
       });
@@ -184,15 +184,19 @@ function half<T>(list: readonly T[]): T[] {
   return list.slice(0, list.length >> 1);
 }
 
-/** The resource of a path of the API: `/api/v1/namespaces/shop/pods/web/status` → `pods/status`. */
-function resourceOf(path: string): string {
+/** Of a path of the API: `/api/v1/namespaces/shop/pods/web/status` → `pods/status`; a LIST names no object. */
+function targetOf(path: string): { resource: string; isList: boolean } {
   const [plain = ""] = path.split("?");
   const parts = plain.split("/");
   // After `/api/v1` or `/apis/<group>/<version>`.
   const first = parts[1] === "api" ? 3 : 4;
   const at = parts[first] === "namespaces" ? first + 2 : first;
-  const [resource = "", , subresource] = parts.slice(at);
-  return subresource === undefined ? resource : `${resource}/${subresource}`;
+  const [resource = "", name, subresource] = parts.slice(at);
+  return {
+    resource:
+      subresource === undefined ? resource : `${resource}/${subresource}`,
+    isList: name === undefined,
+  };
 }
 
 /** Hundredths of a millisecond. `Math` would cost a pod more than this module. */

@@ -57,6 +57,41 @@ function lineOf(executions: number, letters = 10_000, error?: unknown) {
   return { text, call: JSON.parse(text) as Record<string, unknown[]> };
 }
 
+/** The request as the line has it. */
+function requestOf(method: string, path: string): unknown {
+  using directory = temporaryDirectory();
+  const file = `${directory.path}/calls.log`;
+  writeFileSync(file, "", { mode: 0o600 });
+  const config = { dataDir: directory.path };
+  const calls = openCallsLog(request, config, systemDependencies({}));
+  calls?.requested({ method, path, status: 200, ms: 1 });
+  calls?.ended();
+  const line = JSON.parse(readFileSync(file, "utf8")) as {
+    requests: unknown[];
+  };
+  return line.requests[0];
+}
+
+test.each([
+  ["GET", "/api/v1/namespaces/shop/pods/web", "get", "pods"],
+  ["GET", "/api/v1/namespaces/shop/pods/web?resourceVersion=0", "get", "pods"],
+  ["PATCH", "/api/v1/namespaces/shop/pods/web/status", "patch", "pods/status"],
+  [
+    "GET",
+    "/apis/k8s.cni.cncf.io/v1/namespaces/shop/network-attachment-definitions/fast?resourceVersion=0",
+    "get",
+    "network-attachment-definitions",
+  ],
+  [
+    "GET",
+    "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=a%3Db",
+    "list",
+    "resourceslices",
+  ],
+])("a request, %s %s: %s of %s", (method, path, verb, resource) => {
+  expect(requestOf(method, path)).toMatchObject({ verb, resource });
+});
+
 describe("openCallsLog", () => {
   test("a line that is too long keeps the beginning of its lists", () => {
     const { text, call } = lineOf(200);
