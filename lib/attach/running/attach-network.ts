@@ -51,7 +51,7 @@ interface AttachRequest {
   byHand?: boolean;
 }
 
-/** Throws LeftAlone, and the errors of an ADD, which is rolled back. */
+/** Throws NotChangeable, and the errors of an ADD, which is rolled back. */
 export async function attachNetwork(
   node: Context,
   selector: PodSelector,

@@ -31,7 +31,7 @@ import {
 
 /**
  * Deletes by the record, never by the network's configuration as it is now. Throws
- * LeftAlone, 7 for the primary, and the errors of a DEL: the attachment then stays in the
+ * NotChangeable, 7 for the primary, and the errors of a DEL: the attachment then stays in the
  * record.
  */
 export async function detachNetwork(

@@ -43,7 +43,7 @@ export interface CheckedAttachment {
   why?: string;
 }
 
-/** Every attachment that was completed, in the order of the record. Throws LeftAlone. */
+/** Every attachment that was completed, in the order of the record. Throws NotChangeable. */
 export async function checkAttachments(
   node: Context,
   selector: PodSelector,
@@ -86,7 +86,7 @@ export async function checkAttachments(
 }
 
 /**
- * Throws LeftAlone, 7 for the primary, and the errors of DEL and ADD. After a failed ADD
+ * Throws NotChangeable, 7 for the primary, and the errors of DEL and ADD. After a failed ADD
  * the attachment stays in the record without a result, so that a second call adds it.
  */
 export async function repairNetwork(

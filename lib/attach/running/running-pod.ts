@@ -38,7 +38,7 @@ export interface RunningPod extends Pick<
 }
 
 /** Nothing may be changed: the pod ends, has not begun, or is not ours. */
-export class LeftAlone extends CniError {
+export class NotChangeable extends CniError {
   constructor(subject: string, why: string) {
     super(Code.tryAgainLater, `${subject} cannot be changed: ${why}`);
   }
@@ -46,7 +46,7 @@ export class LeftAlone extends CniError {
 
 /**
  * Runs `work` under the lock of the pod's container. `node` is the context of a command:
- * the node's configuration and directories. Throws LeftAlone, 11 for the lock.
+ * the node's configuration and directories. Throws NotChangeable, 11 for the lock.
  */
 export async function withRunningPod<T>(
   node: Context,
@@ -60,11 +60,11 @@ export async function withRunningPod<T>(
     const record = await node.records.read(found);
     const subject = subjectOf(found);
     if (!record || !isSameAdd(record, found))
-      throw new LeftAlone(subject, "its container was deleted");
+      throw new NotChangeable(subject, "its container was deleted");
     const results = await node.records.readResults(record);
     const stored = { ...results, due: dueOf(node, record) };
-    const why = whyLeftAlone(node, record, stored);
-    if (why !== undefined) throw new LeftAlone(subject, why);
+    const why = whyNotChangeable(node, record, stored);
+    if (why !== undefined) throw new NotChangeable(subject, why);
     requireVisible(record);
     const run = (context: Context) => work({ context, record, stored, lock });
     return logged(contextOfAdd(node, record, command), run);
@@ -95,7 +95,7 @@ async function logged<T>(
   }
 }
 
-/** Throws LeftAlone without a record. */
+/** Throws NotChangeable without a record. */
 async function findRecord(
   node: Context,
   selector: PodSelector,
@@ -103,14 +103,14 @@ async function findRecord(
   if (selector.containerId !== undefined) {
     const record = await node.records.read(selector);
     if (record) return record;
-    throw new LeftAlone(`container ${selector.containerId}`, noRecord);
+    throw new NotChangeable(`container ${selector.containerId}`, noRecord);
   }
   const { namespace, name } = selector;
   const { record, unreadable } = await newestRecord(node, namespace, name);
   if (record) return record;
   const problem = unreadable && `; ${unreadable}`;
   const subject = `pod ${quote(`${namespace}/${name}`)}`;
-  throw new LeftAlone(subject, `${noRecord}${problem ?? ""}`);
+  throw new NotChangeable(subject, `${noRecord}${problem ?? ""}`);
 }
 
 const noRecord = "it has no attachment record on this node";
@@ -149,7 +149,7 @@ function subjectOf({ pod, containerId }: AttachmentRecord): string {
 }
 
 /** undefined: its networks may be changed. */
-function whyLeftAlone(
+function whyNotChangeable(
   { config, dependencies }: Context,
   record: AttachmentRecord,
   { results }: StoredResults,

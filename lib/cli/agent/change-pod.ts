@@ -16,7 +16,7 @@ import {
   checkAttachments,
   repairNetwork,
 } from "../../attach/running/repair-network.ts";
-import { LeftAlone } from "../../attach/running/running-pod.ts";
+import { NotChangeable } from "../../attach/running/running-pod.ts";
 import { CniError } from "../../cni/error.ts";
 import { parseJson } from "../../cni/json.ts";
 import { parse } from "../../cni/schema.ts";
@@ -89,7 +89,7 @@ async function outcomeOf(
     const error = CniError.from(cause);
     const { code } = error;
     const why = error.toText();
-    return cause instanceof LeftAlone
+    return cause instanceof NotChangeable
       ? { outcome: "left alone", why }
       : { outcome: "failed", code, why };
   }
