@@ -57,10 +57,12 @@ export interface Context {
   /** Called after each execution; absent below `log_level` info. */
   executed?: ((execution: Execution) => void) | undefined;
   /** Present while the agent's file exists (agent.md "Metrics"). */
-  callsLog?: {
-    executed(execution: Execution): void;
-    requested(request: Try): void;
-  };
+  callsLog?:
+    | {
+        executed(execution: Execution): void;
+        requested(request: Try): void;
+      }
+    | undefined;
   /** Called with the choice of an ADD and its attachments; absent as `executed`. */
   chosen?: (choice: Choice, attachments: readonly Attachment[]) => void;
   records: Records;
@@ -74,6 +76,7 @@ export interface Context {
 export function createContext(
   request: Request,
   dependencies: Dependencies,
+  callsLog?: Context["callsLog"],
 ): Context {
   const warnings: string[] = [];
   const config = configOf(request, warnings);
@@ -90,6 +93,7 @@ export function createContext(
         dependencies.now,
         logContext(request, dependencies.env),
       )),
+    callsLog,
     records: new Records(config.dataDir),
     pod: podReference(request.args),
     path: [...request.path, ...config.binDirs],

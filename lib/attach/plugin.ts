@@ -57,8 +57,7 @@ async function run<T>(
 ): Promise<T> {
   const callsLog = openCallsLog(request, request.config, dependencies);
   try {
-    const context = createContext(request, dependencies);
-    if (callsLog) context.callsLog = callsLog;
+    const context = createContext(request, dependencies, callsLog);
     const result = logs(context.config.logLevel, "info")
       ? await (await import("./outcome-log.ts")).logOutcome(context, verb)
       : await verb(context);
