@@ -26,8 +26,7 @@ import {
 
 export async function add(context: Context): Promise<Result> {
   const { request, records, config } = context;
-  if (config.unknownKeys.length > 0 || config.hasEmptyAutomatic)
-    await warnOfKeys(context);
+  if (hasIdleKeys(config)) await warnOfKeys(context);
   refusePrevResult(context);
   refuseNested(context);
   const forward = deadlineOf(context, "add");
@@ -49,6 +48,11 @@ export async function add(context: Context): Promise<Result> {
     if (!added.due) await report?.write(added.results);
     return added.printed;
   });
+}
+
+/** Keys without effect. */
+function hasIdleKeys({ unknownKeys, hasEmptyAutomatic }: Context["config"]) {
+  return unknownKeys.length > 0 || hasEmptyAutomatic;
 }
 
 async function warnOfKeys({ config, log }: Context): Promise<void> {
