@@ -113,6 +113,20 @@ describe("connection", () => {
     expect(body).toBe('{"metadata":{"uid":"ä"}}');
   });
 
+  test("connection, with a client certificate: the same one", async () => {
+    const wire = startWire(() => answerOf());
+    const { certFile, keyFile } = certs.client("node");
+    const kubeconfig = temporaryFile(
+      kubeconfigJson(
+        { server: wire.url, "certificate-authority": certs.ca.certFile },
+        { "client-certificate": certFile, "client-key": keyFile },
+      ),
+    );
+    const kube = kubeOf({ kubeconfig });
+    for (let i = 0; i < 2; i++) await kube.getPod("shop", "web");
+    expect(wire.connections.map(({ length }) => length)).toEqual([2]);
+  });
+
   test("connect: a request that follows uses that connection, and nothing is sent before", async () => {
     const wire = startWire(() => answerOf());
     const kube = kubeOf({ kubeconfig: wire.kubeconfig });

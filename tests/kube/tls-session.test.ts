@@ -184,6 +184,12 @@ test.each<[string, (path: string) => void]>([
   expect(resumed).toEqual([false, false]);
 });
 
+test("TLS session, a directory that others may write: none is kept", async () => {
+  chmodSync(join(sessionFile, ".."), 0o777);
+  expect(await getPod()).toStrictEqual(podAnswer);
+  expect(existsSync(sessionFile)).toBe(false);
+});
+
 /** BoringSSL's form: version, then octet strings: cipher (2 bytes), session ID, secret. */
 function damageSecret(path: string): void {
   const text = readFileSync(path, "utf8");

@@ -20,6 +20,8 @@ interface UrlProblem {
 }
 
 const unprintable = "it has a blank, a backslash or a control character";
+/** `xn--` with anything that is not Punycode. */
+const invalidName = "the host is no valid name";
 
 /**
  * `host:port` is https. With `isRoot`, a path from `/api/` on is ignored:
@@ -40,7 +42,7 @@ export function readServerUrl(
   const authority = readAuthority(host);
   if (typeof authority !== "string") return authority;
   const url = URL.parse(`${scheme ?? "https"}://${authority}${path}`);
-  if (!url) return { problem: "expected an http or https URL" };
+  if (!url) return { problem: invalidName };
   const { origin, pathname } = url;
   let end = pathname.length;
   while (pathname[end - 1] === "/") end--;
@@ -63,7 +65,7 @@ export function readProxyUrl(text: string): { url: string } | UrlProblem {
   if (typeof authority !== "string") return authority;
   const before = login === undefined ? "" : `${login}@`;
   const url = URL.parse(`${scheme}://${before}${authority}`);
-  return url ? { url: url.href } : { problem: "expected an http or https URL" };
+  return url ? { url: url.href } : { problem: invalidName };
 }
 
 /** The URL for a message, without password and query. */
