@@ -302,7 +302,10 @@ describe("a status that ADD could not write", () => {
     const failures = () =>
       agent.log.filter(({ msg }) => msg.startsWith("failed to write"));
     await until(() => failures().length === 2, "the second failure");
-    expect(failures().map(({ level }) => level)).toEqual(["warn", "debug"]);
+    expect(failures().map(({ level, pod }) => [level, pod])).toEqual([
+      ["warn", "shop/web"],
+      ["debug", "shop/web"],
+    ]);
   });
 
   test("the mirror of a static pod comes later: it is written then", async () => {

@@ -15,8 +15,12 @@ function nodeWithOld() {
   node.plugin("ptp", `#!/bin/sh\ncat >/dev/null\ntouch ${executed}\n`);
   const old = node.record({ bootId: "earlier" });
   const context = nodeContext(node, {});
+  // A record of an earlier boot does not wait until its namespace has been gone for a while.
   const outcome = async () => {
-    const { deleted, abandoned, waiting, failed } = await collect(context, 0);
+    const { deleted, abandoned, waiting, failed } = await collect(
+      context,
+      60_000,
+    );
     return {
       deleted: deleted.length,
       abandoned: abandoned.length,
