@@ -136,6 +136,29 @@ describe("kubectl genie", () => {
     });
   });
 
+  test("explain: a definition whose configuration cannot be shown", async () => {
+    await using api = await cluster();
+    const specs = { absent: {}, blank: { config: " " }, torn: { config: "{" } };
+    for (const [name, spec] of Object.entries(specs))
+      api.definitions.put({ metadata: { name, namespace: "shop" }, spec });
+    const annotations = { [networks]: Object.keys(specs).join() };
+    api.pods.put({ metadata: { name: "odd", namespace: "shop", annotations } });
+    const { stdout, stderr } = await genie(
+      ["explain", "odd", "-n", "shop", "-o=yaml"],
+      { KUBECONFIG: api.kubeconfig() },
+    );
+    expect(stderr).toBe("");
+    const onNode = "it has no spec.config: the node has the configuration";
+    expect(Bun.YAML.parse(stdout)).toMatchObject({
+      attachments: [
+        {},
+        { definition: "shop/absent", problem: onNode },
+        { definition: "shop/blank", problem: onNode },
+        { definition: "shop/torn", problem: "spec.config is not JSON" },
+      ],
+    });
+  });
+
   test("explain: a kubeconfig that is missing or damaged is named", async () => {
     const damaged = join(home.path, "damaged");
     writeFileSync(damaged, "{{{");
