@@ -17,7 +17,7 @@ import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/flock.ts";
-import { lockContainer } from "../../lib/state/lock.ts";
+import { lockContainer, lockIfLeft } from "../../lib/state/lock.ts";
 import {
   withRecordsAlone,
   withSharedRecords,
@@ -698,3 +698,17 @@ test("lockContainer, with twenty processes, is owned by one at a time", async ()
     false,
   ]);
 }, 60_000);
+
+test("lockIfLeft, of a file that a killed genie left: locked, and removed by the release", async () => {
+  using at = node();
+  expect(lockIfLeft(at.path)).toBeUndefined();
+  const owned = await at.lock();
+  expect(lockIfLeft(at.path)).toBeUndefined();
+  owned.release();
+  writeFileSync(at.path, "1 1");
+  const lock = lockIfLeft(at.path);
+  expect(lock).toBeDefined();
+  expect(lockIfLeft(at.path)).toBeUndefined();
+  lock?.release();
+  expect(existsSync(at.path)).toBe(false);
+});
