@@ -177,7 +177,6 @@ async function podsOf(input: Input, from: Place): Promise<Pods> {
   const reference =
     operand === undefined ? undefined : parsePodOperand(operand, namespace);
   input.exclude("namespace", "all-namespaces");
-  input.need("node", "all-namespaces");
   if (input.flag("all-namespaces")) {
     if (reference ?? file)
       throw new UsageError("--all-namespaces takes no POD and no --filename");

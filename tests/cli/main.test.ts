@@ -160,10 +160,6 @@ describe("runCommand", () => {
       ]),
     ),
     [
-      ["explain", "web", "--node=n1"],
-      `genie explain: --node needs --all-namespaces\n${hint("explain")}`,
-    ],
-    [
       ["gc", "--grace=-1"],
       `genie gc: --grace: expected seconds, got "-1"\n${hint("gc")}`,
     ],
