@@ -9,6 +9,7 @@ import {
   definitionOf,
   definitions,
   devicePods,
+  peers,
   plain,
   slice,
   wide,
@@ -16,7 +17,7 @@ import {
 
 const server = await startApiServer();
 const statusKey = "k8s.v1.cni.cncf.io/network-status";
-for (const { pod, annotations } of [plain, wide])
+for (const { pod, annotations } of [plain, peers, wide])
   server.pods.put({ metadata: { ...pod, annotations } });
 server.slices.push(slice);
 for (const name of Object.values(devicePods))
@@ -42,5 +43,9 @@ process.send?.({
   kubeconfig: server.kubeconfig(),
   // All requests are counted: the rows of the agent are with the real server only.
   agentKubeconfig: server.kubeconfig(),
-  uids: { plain: plain.pod.uid, wide: wide.pod.uid },
+  uids: {
+    plain: plain.pod.uid,
+    peers: peers.pod.uid,
+    wide: wide.pod.uid,
+  },
 });

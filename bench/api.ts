@@ -5,13 +5,13 @@
  */
 import { join } from "node:path";
 import * as v from "valibot";
-import { plain, wide } from "./cluster.ts";
+import { peers, plain, wide } from "./cluster.ts";
 import { startHelper } from "./helper.ts";
 
 export interface Api extends AsyncDisposable {
   url: string;
   /** The pods of `cluster.ts`, as served: a real server decides the uids. */
-  pods: Record<"plain" | "wide", typeof plain.pod>;
+  pods: Record<"plain" | "peers" | "wide", typeof plain.pod>;
   /** A kubeconfig for a user whose requests are not counted. */
   agentKubeconfig: string;
   /** A kubeconfig for it from so many milliseconds away, round trip. */
@@ -34,7 +34,7 @@ const readySchema = v.object({
   port: v.number(),
   kubeconfig: v.string(),
   agentKubeconfig: v.string(),
-  uids: v.object({ plain: v.string(), wide: v.string() }),
+  uids: v.object({ plain: v.string(), peers: v.string(), wide: v.string() }),
 });
 const seenSchema = v.object({
   requests: v.number(),
@@ -76,6 +76,7 @@ export async function startApi(
     agentKubeconfig,
     pods: {
       plain: { ...plain.pod, uid: uids.plain },
+      peers: { ...peers.pod, uid: uids.peers },
       wide: { ...wide.pod, uid: uids.wide },
     },
     kubeconfig(roundTripMs) {

@@ -61,7 +61,11 @@ async function bench(): Promise<void> {
   const notes = [`API server: ${isReal ? "the real one" : "the double"}`];
   const units = await floorUnitsOf(await compileEmpty(directory), around);
   const groups: MemoryGroup[] = [];
-  for (const plugin of [genie, ...peers.plugins]) {
+  const others = peers.plugins.map((peer) => ({
+    ...peer,
+    pod: api.pods.peers,
+  }));
+  for (const plugin of [genie, ...others]) {
     units.push(...unitsOf(plugin, around));
     if (plugin === genie) {
       units.push(...genieUnitsOf(genie, around));

@@ -21,6 +21,19 @@ export function definitionOf(name: string) {
 /** A pod of one network. */
 export const plain = { pod, annotations: { cni: "noop" } };
 
+/**
+ * The same for the peers: Multus writes a network status also to a pod of one network, and
+ * genie would replace it.
+ */
+export const peers = {
+  pod: {
+    ...pod,
+    name: "peers",
+    uid: "c0ffee00-0000-4000-8000-000000000003",
+  },
+  annotations: plain.annotations,
+};
+
 /** A pod of the default network and all definitions. */
 export const wide = {
   pod: {

@@ -15,6 +15,7 @@ import {
   definitionOf,
   definitions,
   nodeName,
+  peers,
   plain,
   slice,
   wide,
@@ -54,6 +55,7 @@ await start({
 await makeNamespace();
 const uids = {
   plain: await makePod(plain.pod.name, plain.annotations),
+  peers: await makePod(peers.pod.name, peers.annotations),
   wide: await makePod(wide.pod.name, wide.annotations),
 };
 await post("/apis/resource.k8s.io/v1/resourceslices", {

@@ -16,6 +16,8 @@ export interface Plugin {
   binary: string;
   /** Its configuration as the runtime passes it: the pod is read from the API server of this kubeconfig. */
   config(kubeconfig: string): string;
+  /** Its pod of one network. Default: the node's. */
+  pod?: Pod;
   /** Verbs that it does not know. */
   lacks?: readonly string[];
   /** Does not know network attachment definitions. */
@@ -29,12 +31,18 @@ export interface Surroundings {
   api: Api;
 }
 
+interface Pod {
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
 /** One process of a plugin. */
 export interface Request {
   verb: string;
   containerId: string;
   stdin: string;
-  pod?: { namespace: string; name: string; uid: string };
+  pod?: Pod;
   /** How many it executes. Default: not checked. */
   delegates?: number;
 }
@@ -123,9 +131,9 @@ export function stepOf(
 }
 
 export function commandOf(
-  { binary }: Plugin,
+  { binary, pod: ofPlugin }: Plugin,
   node: NoopNode,
-  { verb, containerId, stdin, pod }: Request,
+  { verb, containerId, stdin, pod = ofPlugin }: Request,
 ): Command {
   return { argv: [binary], env: node.env(verb, containerId, pod), stdin };
 }
