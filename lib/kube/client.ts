@@ -100,29 +100,27 @@ export function createKube(
     deadline?.atMost(limit) ?? new Deadline(limit, clock);
   const send = (request: Call, budget: Deadline): Promise<string> =>
     call(request, session, budget, dependencies);
-  const get = (request: Call, budget = within(apiTimeout)): Promise<string> =>
-    send(request, budget);
-  const getCached = (
-    request: Call,
-    budget = within(apiTimeout),
-  ): Promise<string> =>
-    cachedReads ? readCached(request, budget, send) : get(request, budget);
 
   return {
     async getPod(namespace, name, isMeant) {
       const request = podRequest(namespace, name, "get");
       const budget = within(apiTimeout);
       if (cachedReads && isMeant) {
-        const pod = parsePod(await getCached(request, budget), request.action);
+        const response = await readCached(request, budget, send);
+        const pod = parsePod(response, request.action);
         if (isMeant(pod)) return pod;
       }
-      return parsePod(await get(request, budget), request.action);
+      return parsePod(await send(request, budget), request.action);
     },
     async getDefinition(namespace, name) {
       const request = definitionRequest(namespace, name);
-      return parseDefinition(await getCached(request), request.action);
+      const budget = within(apiTimeout);
+      const response = cachedReads
+        ? await readCached(request, budget, send)
+        : await send(request, budget);
+      return parseDefinition(response, request.action);
     },
-    get: (request) => get(request),
+    get: (request) => send(request, within(apiTimeout)),
     async patchPodStatus(namespace, name, patch) {
       const request = statusRequest(namespace, name, patch);
       try {
