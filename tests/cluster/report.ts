@@ -11,8 +11,8 @@ export type Seen = string | undefined | void;
 export class Report {
   readonly #file: string | undefined;
   readonly #began = performance.now();
+  readonly #failures: string[] = [];
   #passed = 0;
-  #failed = 0;
   #skipped = 0;
 
   constructor(file: string | undefined) {
@@ -41,9 +41,9 @@ export class Report {
       if (seen) this.#print(indented(seen));
       return true;
     } catch (error) {
-      this.#failed++;
-      this.#print(`✗ ${claim} (${secondsSince(began)} s)`);
-      this.#print(indented(messageOf(error)));
+      const failure = `✗ ${claim} (${secondsSince(began)} s)\n${indented(messageOf(error))}`;
+      this.#failures.push(failure);
+      this.#print(failure);
       return false;
     }
   }
@@ -54,12 +54,16 @@ export class Report {
     this.#print(`- ${claim}: skipped: ${reason}`);
   }
 
-  /** The closing line; whether all passed. */
+  /** The failures once more and the closing line; whether all passed. */
   close(): boolean {
     const skipped = this.#skipped > 0 ? `, ${this.#skipped} skipped` : "";
+    if (this.#failures.length > 0) this.heading("Failed");
+    for (const failure of this.#failures) this.#print(failure);
     this.#print(`\nin ${secondsSince(this.#began)} s`);
-    this.#print(`${this.#passed} passed, ${this.#failed} failed${skipped}`);
-    return this.#failed === 0 && this.#passed > 0;
+    this.#print(
+      `${this.#passed} passed, ${this.#failures.length} failed${skipped}`,
+    );
+    return this.#failures.length === 0 && this.#passed > 0;
   }
 
   #print(text: string): void {
