@@ -5,8 +5,9 @@ import { NodeDirectory } from "./fixtures.ts";
 
 describe("audit", () => {
   test.each([
-    ["", "no pod and no list of pods is in it"],
-    ["null", "no pod and no list of pods is in it"],
+    ["", "no object is in it"],
+    ["null", "no object is in it"],
+    ["no items found", "no object is in it"],
     ['{"kind":"Node"}', "no pod and no list of pods is in it"],
     ["{}", "not a pod: metadata: expected an object, got nothing"],
     [

@@ -24,8 +24,8 @@ export async function fromFile<T>(
 }
 
 /**
- * Every object of a YAML or JSON text. Throws Error with the position of a fault, and for a
- * list whose `items` are none.
+ * Every object of a YAML or JSON text; none of an empty list. Throws Error with the position
+ * of a fault, for a text without object or list, and for a list whose `items` are none.
  */
 export function objectsOf(text: string): object[] {
   let value: unknown;
@@ -37,7 +37,9 @@ export function objectsOf(text: string): object[] {
     });
   }
   // Several documents are a list; a List has its objects in `items`.
-  return [value].flat().flatMap((document: unknown): object[] => {
+  const documents: unknown[] = [value].flat();
+  if (!documents.some(isObject)) throw new Error("no object is in it");
+  return documents.flatMap((document): object[] => {
     const items = own(document, "items");
     const kind =
       ownText(document, "kind") ?? (items === undefined ? undefined : "List");

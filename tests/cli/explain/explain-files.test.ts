@@ -291,7 +291,12 @@ describe("explain -f without POD", () => {
       "kind: Service\nmetadata: {name: a}\n",
       /^genie explain: \S+a\.yaml: neither a pod nor a workload is in it\n$/,
     ],
-    ["nothing", "", /neither a pod nor a workload is in it\n$/],
+    ["nothing", "", /^genie explain: \S+a\.yaml: no object is in it\n$/],
+    [
+      "an empty list",
+      "kind: PodList\nitems: []\n",
+      /neither a pod nor a workload is in it\n$/,
+    ],
     [
       "annotations of another kind",
       "metadata: {name: a, annotations: [cni]}\n",
