@@ -222,6 +222,7 @@ describe("connection", () => {
 describe("malformed answer", () => {
   test.each([
     ["no HTTP", "SSH-2.0-OpenSSH_9.9\r\n\r\n"],
+    ["lines that end with LF alone", "HTTP/1.1 200 OK\nX: S3CRET\n\n{}"],
     [
       "headers without end",
       `HTTP/1.1 200 OK\r\n${"X: S3CRET\r\n".repeat(7000)}`,

@@ -41,10 +41,6 @@ describe("certificate", () => {
       { ...noAuthority, "insecure-skip-tls-verify": true },
     ],
     [
-      "insecure-skip-tls-verify with another authority",
-      { ...caData(certs.foreignCa.cert), "insecure-skip-tls-verify": true },
-    ],
-    [
       "tls-server-name that the certificate has",
       { "tls-server-name": "localhost" },
     ],
@@ -102,6 +98,20 @@ describe("certificate", () => {
       "file missing",
       { ...noAuthority, "certificate-authority": "/nonexistent" },
       'certificate-authority: failed to read "/nonexistent": no such file or directory',
+    ],
+    [
+      "data beside insecure-skip-tls-verify",
+      { "insecure-skip-tls-verify": true },
+      "certificate-authority-data: not allowed with insecure-skip-tls-verify",
+    ],
+    [
+      "file beside insecure-skip-tls-verify",
+      {
+        ...noAuthority,
+        "certificate-authority": certs.ca.certFile,
+        "insecure-skip-tls-verify": true,
+      },
+      "certificate-authority: not allowed with insecure-skip-tls-verify",
     ],
   ])("certificate authority, %s: error 7", async (_, cluster, problem) => {
     const kubeconfig = server.kubeconfig({ cluster });

@@ -202,6 +202,11 @@ function refusedUrl(key: string, url: string, problem: string): CniError {
 
 async function tlsOf(cluster: Cluster): Promise<Tls> {
   const { certificateAuthority, insecure, tlsServerName } = cluster;
+  // As client-go: one of the two is a mistake, and which one decides whom we trust.
+  if (insecure && certificateAuthority)
+    throw invalidConfig(
+      `${certificateAuthority.where}: not allowed with insecure-skip-tls-verify`,
+    );
   return omitUndefined<Tls>({
     ca: insecure
       ? undefined
