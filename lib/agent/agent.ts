@@ -11,11 +11,11 @@ import { messageOf } from "../linux/errno.ts";
 import { escapeControls } from "../linux/text.ts";
 import type { Fields, Level } from "../state/log-level.ts";
 import { type HostGenie, runHostGenie } from "./host-genie.ts";
-import { definitionKind, podKind } from "./kinds.ts";
+import { definitionKind, podKind } from "./watch/kinds.ts";
 import { CallCounters } from "./metrics/call-counters.ts";
 import type { Agent, Part } from "./part.ts";
 import { aborted, backoff, pause } from "./timing.ts";
-import { type Informer, startInformer } from "./informer.ts";
+import { type Informer, startInformer } from "./watch/informer.ts";
 
 interface AgentOptions extends Pick<
   Agent,

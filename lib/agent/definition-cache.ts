@@ -18,7 +18,7 @@ import {
   textOfDefinition,
 } from "../state/cached-definition.ts";
 import { ageOf, definitionsSynced } from "../state/synced.ts";
-import { namespacedName } from "./kinds.ts";
+import { namespacedName } from "./watch/kinds.ts";
 import type { Part } from "./part.ts";
 import { keepSynced } from "./keep-synced.ts";
 

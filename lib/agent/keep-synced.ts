@@ -6,7 +6,7 @@ import type { Context } from "../attach/context.ts";
 import { replaceFile } from "../linux/files.ts";
 import { renewEveryMs, syncedText } from "../state/synced.ts";
 import { pause } from "./timing.ts";
-import type { Informer } from "./informer.ts";
+import type { Informer } from "./watch/informer.ts";
 
 /** Milliseconds between two looks at an informer that has not listed yet. */
 const startMs = 1000;

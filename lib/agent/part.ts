@@ -11,7 +11,7 @@ import type { Level, Fields } from "../state/log-level.ts";
 import type { GenieResult } from "./host-genie.ts";
 import type { CallCounters } from "./metrics/call-counters.ts";
 import type { NodeState } from "./node/node-state.ts";
-import type { Informer } from "./informer.ts";
+import type { Informer } from "./watch/informer.ts";
 
 export interface Part {
   readonly name: string;

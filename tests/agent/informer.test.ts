@@ -1,8 +1,11 @@
 /** Informers against a real TLS server (agent.md, issue 14: relist, resume, renew). */
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
-import { definitionKind, podKind } from "../../lib/agent/kinds.ts";
-import { type Informer, startInformer } from "../../lib/agent/informer.ts";
+import { definitionKind, podKind } from "../../lib/agent/watch/kinds.ts";
+import {
+  type Informer,
+  startInformer,
+} from "../../lib/agent/watch/informer.ts";
 import type { NetworkAttachmentDefinition } from "../../lib/kube/objects.ts";
 import { openApi } from "../../lib/kube/typed-api.ts";
 import { statusFault } from "../support/api-faults.ts";

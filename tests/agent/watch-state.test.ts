@@ -1,7 +1,7 @@
 /** agent.md "The definitions' cache": when a watch is live, and when its server is away. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { ResponseError } from "../../lib/agent/api-response.ts";
-import { WatchedServer } from "../../lib/agent/watch-state.ts";
+import { ResponseError } from "../../lib/agent/watch/api-response.ts";
+import { WatchedServer } from "../../lib/agent/watch/watch-state.ts";
 
 const logged: string[] = [];
 beforeEach(() => void (logged.length = 0));

@@ -2,7 +2,7 @@
 import type { V1Taint } from "@kubernetes/client-node";
 import { isObject, own } from "../../cni/json.ts";
 import { type ApiChange, jsonOf } from "../../kube/typed-api.ts";
-import { ResponseError, requireSuccess } from "../api-response.ts";
+import { ResponseError, requireSuccess } from "../watch/api-response.ts";
 import type { Agent } from "../part.ts";
 
 interface NodeObject {

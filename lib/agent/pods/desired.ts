@@ -22,7 +22,7 @@ import { maxAttachments, parseNetworks } from "../../select/cni-annotation.ts";
 import { elementOf } from "../../select/definition.ts";
 import { distinctNames, nameInterfaces } from "../../select/interface-names.ts";
 import { parseElements } from "../../select/npwg-annotation.ts";
-import { namespacedName } from "../kinds.ts";
+import { namespacedName } from "../watch/kinds.ts";
 
 /** An element that the annotations name. */
 export interface WantedElement {

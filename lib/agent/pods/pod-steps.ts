@@ -20,7 +20,7 @@ import {
 } from "./desired.ts";
 import { type Difference, type Step, differenceOf } from "./difference.ts";
 import { subjectOf } from "../report/event-writer.ts";
-import { namespacedName } from "../kinds.ts";
+import { namespacedName } from "../watch/kinds.ts";
 import type { Agent } from "../part.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 import { type PodState, inputOf } from "./pod-state.ts";

@@ -12,7 +12,7 @@ import type { Agent, Part } from "../part.ts";
 import { pause } from "../timing.ts";
 import { PodState } from "./pod-state.ts";
 import { PodSteps } from "./pod-steps.ts";
-import type { Informer } from "../informer.ts";
+import type { Informer } from "../watch/informer.ts";
 
 /** Pods whose networks are changed at the same time. */
 const mostPods = 4;

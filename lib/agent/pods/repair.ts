@@ -7,7 +7,7 @@ import { monotonicMs } from "../../linux/deadline.ts";
 import { requestChange } from "./change-request.ts";
 import { Retries } from "./retries.ts";
 import { podSubject } from "../report/event-writer.ts";
-import { namespacedName } from "../kinds.ts";
+import { namespacedName } from "../watch/kinds.ts";
 import type { Agent, Part } from "../part.ts";
 import { pause } from "../timing.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";

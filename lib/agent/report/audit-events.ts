@@ -5,7 +5,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { misspeltAnnotations } from "../../select/misspelt-annotations.ts";
 import { joined } from "../../select/problem-list.ts";
-import { namespacedName } from "../kinds.ts";
+import { namespacedName } from "../watch/kinds.ts";
 import type { Agent, AgentEvent } from "../part.ts";
 import { isRunning } from "../pods/desired.ts";
 import { aborted, pause } from "../timing.ts";

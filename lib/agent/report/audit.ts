@@ -24,7 +24,7 @@ import {
   networkOf,
 } from "../pods/desired.ts";
 import { differenceOf } from "../pods/difference.ts";
-import { namespacedName } from "../kinds.ts";
+import { namespacedName } from "../watch/kinds.ts";
 import type { Place } from "../part.ts";
 import { RecordIndex } from "../record-index.ts";
 

@@ -11,7 +11,7 @@ import type {
 import type { ApiChange } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut, escapeControls } from "../../linux/text.ts";
-import { ResponseError } from "../api-response.ts";
+import { ResponseError } from "../watch/api-response.ts";
 import type { Agent, AgentEvent } from "../part.ts";
 import { TokenBucket } from "../timing.ts";
 

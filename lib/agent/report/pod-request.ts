@@ -5,7 +5,7 @@ import { podRequest } from "../../kube/client.ts";
 import { isMeant } from "../../kube/objects.ts";
 import { type Api, jsonOf } from "../../kube/typed-api.ts";
 import type { PodReference } from "../../state/record.ts";
-import { ResponseError, requireSuccess } from "../api-response.ts";
+import { ResponseError, requireSuccess } from "../watch/api-response.ts";
 
 /**
  * Throws for a pod that is gone, or another: the mirror of a static pod may come yet, and

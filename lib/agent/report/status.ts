@@ -13,7 +13,7 @@ import type { AttachmentRecord, PodReference } from "../../state/record.ts";
 import type { DueStatus } from "../../state/stored-results.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { keepSynced } from "../keep-synced.ts";
-import { namespacedName } from "../kinds.ts";
+import { namespacedName } from "../watch/kinds.ts";
 import type { Agent, Part } from "../part.ts";
 import { backoff, pause, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";

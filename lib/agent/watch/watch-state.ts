@@ -1,7 +1,7 @@
 /** Whether the API server responds for one kind of object, and what the log tells of it. */
-import { apiProblem } from "../kube/typed-api.ts";
-import { monotonicMs } from "../linux/deadline.ts";
-import type { Fields, Level } from "../state/log-level.ts";
+import { apiProblem } from "../../kube/typed-api.ts";
+import { monotonicMs } from "../../linux/deadline.ts";
+import type { Fields, Level } from "../../state/log-level.ts";
 import { isAway } from "./api-response.ts";
 
 /**

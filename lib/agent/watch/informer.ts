@@ -9,15 +9,15 @@ import type {
   ListWatch,
   Watch,
 } from "@kubernetes/client-node";
-import { ownText } from "../cni/json.ts";
-import { messageOf } from "../linux/errno.ts";
+import { ownText } from "../../cni/json.ts";
+import { messageOf } from "../../linux/errno.ts";
 import {
   type Follow,
   type Kind,
   KindWatch,
   type WatchDependencies,
 } from "./kind-watch.ts";
-import { pause } from "./timing.ts";
+import { pause } from "../timing.ts";
 import type { WatchState } from "./watch-state.ts";
 
 export interface Informer<T> {

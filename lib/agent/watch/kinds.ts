@@ -3,9 +3,9 @@
  * node has hundreds of objects, and managedFields alone are half of one.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { type JsonObject, isObject, own } from "../cni/json.ts";
-import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
-import { isDnsName } from "../select/npwg-schema.ts";
+import { type JsonObject, isObject, own } from "../../cni/json.ts";
+import type { NetworkAttachmentDefinition } from "../../kube/objects.ts";
+import { isDnsName } from "../../select/npwg-schema.ts";
 import type { Kind } from "./kind-watch.ts";
 
 /** The pods of a node; of every node when its name is unknown. */

@@ -2,17 +2,17 @@
  * LIST and WATCH of one kind of object, by genie's own HTTP. A watch asks for bookmarks,
  * ends after 410, and is resumed after a broken or silent connection.
  */
-import { type JsonObject, isObject, own, ownText } from "../cni/json.ts";
-import { type Api, jsonOf } from "../kube/typed-api.ts";
-import { monotonicMs } from "../linux/deadline.ts";
-import type { Fields, Level } from "../state/log-level.ts";
+import { type JsonObject, isObject, own, ownText } from "../../cni/json.ts";
+import { type Api, jsonOf } from "../../kube/typed-api.ts";
+import { monotonicMs } from "../../linux/deadline.ts";
+import type { Fields, Level } from "../../state/log-level.ts";
 import {
   linesOf,
   listAgain,
   requireSuccess,
   watchError,
 } from "./api-response.ts";
-import { Watchdog, backoff, pause } from "./timing.ts";
+import { Watchdog, backoff, pause } from "../timing.ts";
 import { WatchedServer } from "./watch-state.ts";
 
 export interface Kind<T> {

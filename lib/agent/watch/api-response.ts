@@ -1,7 +1,7 @@
 /** Responses of the API server: which are a failure, and the lines of a watch. */
-import { passingText, statusText } from "../kube/api-error.ts";
-import { Unreachable, isTimeout } from "../kube/typed-api.ts";
-import { errnoOf } from "../linux/errno.ts";
+import { passingText, statusText } from "../../kube/api-error.ts";
+import { Unreachable, isTimeout } from "../../kube/typed-api.ts";
+import { errnoOf } from "../../linux/errno.ts";
 
 /** A response that is no success. */
 export class ResponseError extends Error {
