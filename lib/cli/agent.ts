@@ -23,12 +23,13 @@ import type { Terminal } from "./command/terminal.ts";
 import { watchOptions } from "./command/watch.ts";
 import { installOptions } from "./install.ts";
 import { credentialOptions } from "./install/credential-options.ts";
-import { type Directories, ownType } from "./node/directories.ts";
 import {
+  type Directories,
+  ownType,
   directoriesOf,
   directoryArgs,
   nodeOptions,
-} from "./node/node-options.ts";
+} from "./node/directories.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { apiNodeName } from "./node/node-name.ts";
 

@@ -13,7 +13,7 @@ import type { Command } from "./command/command.ts";
 import { type Input, UsageError } from "./command/input.ts";
 import { type Options, optionsOf } from "./command/options.ts";
 import { outputOption, structured } from "./command/output.ts";
-import { directoryOptions } from "./node/node-options.ts";
+import { directoryOptions } from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 import { parsePodOperand } from "./pods/pod-operand.ts";
 

@@ -23,7 +23,7 @@ import {
 import { type Column, counted, table } from "./command/table.ts";
 import type { Terminal } from "./command/terminal.ts";
 import type { Env } from "../cni/environment.ts";
-import { directoriesOf, nodeOptions } from "./node/node-options.ts";
+import { directoriesOf, nodeOptions } from "./node/directories.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";
 import { apiNodeName } from "./node/node-name.ts";

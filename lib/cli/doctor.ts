@@ -6,8 +6,14 @@ import { outputOption, structured } from "./command/output.ts";
 import { columns, counted } from "./command/table.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { checkAccess } from "./doctor/access.ts";
-import { type Check, type Node, readNode } from "./doctor/check.ts";
-import { type Finding, type Verdict, fail } from "./doctor/outcome.ts";
+import {
+  type Check,
+  type Node,
+  readNode,
+  type Finding,
+  type Verdict,
+  fail,
+} from "./doctor/check.ts";
 import * as choice from "./doctor/choice.ts";
 import * as configuration from "./doctor/configuration.ts";
 import * as credential from "./doctor/credential.ts";
@@ -16,8 +22,11 @@ import { checkMounts } from "./doctor/mounts.ts";
 import * as networks from "./doctor/networks.ts";
 import * as records from "./doctor/records.ts";
 import * as runtime from "./doctor/runtime.ts";
-import type { Directories } from "./node/directories.ts";
-import { directoriesOf, nodeOptions } from "./node/node-options.ts";
+import {
+  type Directories,
+  directoriesOf,
+  nodeOptions,
+} from "./node/directories.ts";
 
 /** In the order in which a pod depends on them. */
 const checks: readonly [name: string, check: Check][] = [

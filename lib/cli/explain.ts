@@ -25,7 +25,7 @@ import {
   explainRemotely,
   operatorsKubeconfig,
 } from "./explain/remote-explanation.ts";
-import { directoriesOf, directoryOptions } from "./node/node-options.ts";
+import { directoriesOf, directoryOptions } from "./node/directories.ts";
 import { apiOptions, openNodeApi, requested } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";
 import { apiNodeName } from "./node/node-name.ts";

@@ -13,8 +13,11 @@ import { abandonedRecords } from "../state/record-directory.ts";
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
-import { ownType } from "./node/directories.ts";
-import { directoriesOf, directoryOptions } from "./node/node-options.ts";
+import {
+  ownType,
+  directoriesOf,
+  directoryOptions,
+} from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 import { drop } from "./records/abandoned.ts";
 import {

@@ -16,7 +16,7 @@ import {
   setOption,
   settingsOption,
 } from "./install/settings.ts";
-import { directoriesOf, nodeOptions } from "./node/node-options.ts";
+import { directoriesOf, nodeOptions } from "./node/directories.ts";
 
 /** Options that `genie agent` has too. */
 export const installOptions = {

@@ -8,7 +8,7 @@ import {
 } from "./command/output.ts";
 import { type Column, age, table } from "./command/table.ts";
 import type { Terminal } from "./command/terminal.ts";
-import { directoriesOf, nodeOptions } from "./node/node-options.ts";
+import { directoriesOf, nodeOptions } from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 import { namespaceFilter, namespaceOptions } from "./pods/pod-operand.ts";
 import {
@@ -18,9 +18,10 @@ import {
 import {
   type ListedAttachment,
   listAttachments,
+  type OnNode,
+  type ShownAttachment,
 } from "./records/listed-attachments.ts";
 import { bytesText } from "./records/pod-traffic.ts";
-import type { OnNode, ShownAttachment } from "./records/shown-attachment.ts";
 
 export const list: Command = {
   about: `Reads the attachment records of this node only, not the API server or the runtime. HOST is the host's

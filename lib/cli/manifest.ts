@@ -19,10 +19,13 @@ import {
 import { agent } from "./manifest/agent.ts";
 import { choicePolicy } from "./manifest/choice-policy.ts";
 import { dra } from "./manifest/dra.ts";
-import type { Feature } from "./manifest/feature.ts";
+import type { Feature, Contribution } from "./manifest/feature.ts";
 import { logicalNetworks } from "./manifest/logical-networks.ts";
-import { type ManifestOptions, objects } from "./manifest/objects.ts";
-import { directoriesOf, directoryOptions } from "./node/node-options.ts";
+import { directoriesOf, directoryOptions } from "./node/directories.ts";
+import { admissionPolicy } from "./manifest/admission-policy.ts";
+import { type DaemonSetOptions, daemonSet } from "./manifest/daemonset.ts";
+import { networkAttachmentDefinition } from "./manifest/definition.ts";
+import { accountRole, name, nodeRole } from "./manifest/rbac.ts";
 
 /** The optional parts. */
 const features: readonly Feature[] = [
@@ -88,7 +91,53 @@ export function manifestObjects(input: Input): object[] {
   const contributions = features.flatMap(
     (feature) => feature.contribute(input) ?? [],
   );
-  return objects(manifestOptions(input), contributions);
+  return objectsOf(manifestOptions(input), contributions);
+}
+
+type ManifestOptions = Omit<DaemonSetOptions, "image" | "hasAccount"> & {
+  /** undefined: no DaemonSet. */
+  image: string | undefined;
+  /** Values by keys of genie's configuration, as JSON. */
+  settings: Readonly<Record<string, string>>;
+};
+
+/**
+ * In the order in which they can be applied. `install` chooses the credential on the node,
+ * so both kinds get their rights.
+ */
+function objectsOf(
+  options: ManifestOptions,
+  contributions: readonly Contribution[],
+): object[] {
+  const { image, namespace, credential, settings, isUninstall } = options;
+  if (isUninstall && image !== undefined)
+    return [daemonSet({ ...options, image, hasAccount: false }, [])];
+  const all = <T>(of: (one: Contribution) => readonly T[] | undefined): T[] =>
+    contributions.flatMap((one) => of(one) ?? []);
+  const accountRules = all((one) => one.accountRules);
+  const nodeRules = all((one) => one.nodeRules);
+  // The parts of the agent use the account whatever the plugin uses.
+  const hasAccount = credential !== "node" || accountRules.length > 0;
+  return [
+    networkAttachmentDefinition,
+    ...all((one) => one.definitions),
+    ...(hasAccount
+      ? [...accountRole(namespace, accountRules), ...admissionPolicy(namespace)]
+      : []),
+    ...(credential === "account" && nodeRules.length === 0
+      ? []
+      : nodeRole(nodeRules)),
+    ...all((one) => one.objects),
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name, namespace },
+      data: settings,
+    },
+    ...(image === undefined
+      ? []
+      : [daemonSet({ ...options, image, hasAccount }, contributions)]),
+  ];
 }
 
 /** An image name that is not ours is never a default: anyone could publish it. */
@@ -144,11 +193,11 @@ function manifestOptions(input: Input): ManifestOptions {
 
 /** A relative path would be one of the machine that prints the manifest. */
 function requirePathsOfNode(input: Input): void {
-  for (const [name, option] of Object.entries(manifest.options)) {
-    const text = isPath(option) ? input.text(name) : undefined;
+  for (const [word, option] of Object.entries(manifest.options)) {
+    const text = isPath(option) ? input.text(word) : undefined;
     if (text !== undefined && !new RegExp(nodePath).test(text))
       throw new UsageError(
-        `--${name}: expected an absolute path of the nodes, got ${quote(text)}`,
+        `--${word}: expected an absolute path of the nodes, got ${quote(text)}`,
       );
   }
 }

@@ -3,7 +3,7 @@ import { CallCounters } from "../agent/metrics/call-counters.ts";
 import { metricsText } from "../agent/metrics/metrics.ts";
 import { requireOwnDirectory } from "../linux/own-files.ts";
 import type { Command } from "./command/command.ts";
-import { directoriesOf, nodeOptions } from "./node/node-options.ts";
+import { directoriesOf, nodeOptions } from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 
 export const metrics: Command = {

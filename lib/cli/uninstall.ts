@@ -7,8 +7,12 @@ import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOf, watchOptions } from "./command/watch.ts";
 import { whileInstalling } from "./install/installer-lock.ts";
-import { ownFile, ownType } from "./node/directories.ts";
-import { directoriesOf, nodeOptions } from "./node/node-options.ts";
+import {
+  ownFile,
+  ownType,
+  directoriesOf,
+  nodeOptions,
+} from "./node/directories.ts";
 import { type RemovalRequest, removeGenie } from "./uninstall/removal.ts";
 
 export const uninstall: Command = {

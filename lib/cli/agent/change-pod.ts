@@ -22,7 +22,7 @@ import { parseJson } from "../../cni/json.ts";
 import { parse } from "../../cni/schema.ts";
 import { readStdin } from "../../linux/stdio.ts";
 import type { Command } from "../command/command.ts";
-import { directoryOptions } from "../node/node-options.ts";
+import { directoryOptions } from "../node/directories.ts";
 import { contextOf } from "../node/node-context.ts";
 
 /** The JSON on stdout; the agent reads the keys that it knows (change-request.ts). */

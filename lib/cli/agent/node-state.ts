@@ -12,13 +12,13 @@ import type { Command } from "../command/command.ts";
 import type { Terminal } from "../command/terminal.ts";
 import type { Env } from "../../cni/environment.ts";
 import { changeRoot, runBelowRoot } from "../node/below-root.ts";
-import type { Directories } from "../node/directories.ts";
-import { Host } from "../node/host.ts";
 import {
+  type Directories,
   directoriesOf,
   directoryArgs,
   nodeOptions,
-} from "../node/node-options.ts";
+} from "../node/directories.ts";
+import { Host } from "../node/host.ts";
 import { nodeContext } from "../node/node-context.ts";
 
 /** Milliseconds: every network has its own limit. */

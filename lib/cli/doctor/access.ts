@@ -11,8 +11,16 @@ import {
   definitions,
   group as definitionGroup,
 } from "../manifest/definition.ts";
-import type { Check, Node } from "./check.ts";
-import { type Outcome, fail, named, ok, skip, warn } from "./outcome.ts";
+import {
+  type Check,
+  type Node,
+  type Outcome,
+  fail,
+  named,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 
 export const checkAccess: Check = async ({
   config,

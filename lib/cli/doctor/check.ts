@@ -1,4 +1,4 @@
-/** A check of `genie doctor`, and what it gets: the node. */
+/** A check of `genie doctor`: its input, the node, and its outcome, a line of the table. */
 import type { Context } from "../../attach/context.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import {
@@ -13,7 +13,6 @@ import { attempt, problemOf } from "../node/attempt.ts";
 import type { Directories } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import { type OwnNetwork, findOwn, nodeContext } from "../node/node-context.ts";
-import type { Outcome } from "./outcome.ts";
 
 export type Check = (
   node: Node,
@@ -66,4 +65,41 @@ export function readNode(
     path,
     searched: path.map((directory) => host.path(directory)),
   };
+}
+
+/** "skip": it does not apply here, or cannot be known. */
+export type Verdict = "ok" | "warn" | "fail" | "skip";
+
+export interface Outcome {
+  /** Absent: the name of the check in the table. */
+  check?: string;
+  verdict: Verdict;
+  found: string;
+  /** If something has to be done. */
+  advice?: string;
+}
+
+export interface Finding extends Outcome {
+  check: string;
+}
+
+export function ok(found: string): Outcome {
+  return { verdict: "ok", found };
+}
+
+export function skip(found: string): Outcome {
+  return { verdict: "skip", found };
+}
+
+export function warn(found: string, advice: string): Outcome {
+  return { verdict: "warn", found, advice };
+}
+
+export function fail(found: string, advice: string): Outcome {
+  return { verdict: "fail", found, advice };
+}
+
+/** An outcome under another name than that of its check in the table. */
+export function named(check: string, outcome: Outcome): Finding {
+  return { check, ...outcome };
 }

@@ -10,8 +10,7 @@ import { quote } from "../../linux/text.ts";
 import { candidateNamed } from "../../select/named-network.ts";
 import { ownTypes } from "../../select/node-networks.ts";
 import { problemOf } from "../node/attempt.ts";
-import type { Check, Node } from "./check.ts";
-import { fail, ok, skip, warn } from "./outcome.ts";
+import { type Check, type Node, fail, ok, skip, warn } from "./check.ts";
 
 export const checkAutomatic: Check = (node) => {
   const { config, networks, searched } = node;

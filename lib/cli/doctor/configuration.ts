@@ -18,8 +18,15 @@ import { ownFile, ownType } from "../node/directories.ts";
 import { namesIn, readTextIfAny } from "../node/read-file.ts";
 import { renamedAdvice, renamedFiles } from "../node/renamed-files.ts";
 import { runtimeSettings } from "../node/runtime-settings.ts";
-import type { Check, Node } from "./check.ts";
-import { type Outcome, fail, named, ok, warn } from "./outcome.ts";
+import {
+  type Check,
+  type Node,
+  type Outcome,
+  fail,
+  named,
+  ok,
+  warn,
+} from "./check.ts";
 
 export const checkConfiguration: Check = (node) => {
   const { ours, directories, files, configProblem } = node;

@@ -17,8 +17,16 @@ import { messageOf } from "../../linux/errno.ts";
 import { attempt } from "../node/attempt.ts";
 import type { Host } from "../node/host.ts";
 import { readCertificate } from "../node/node-name.ts";
-import type { Check, Node } from "./check.ts";
-import { type Outcome, fail, named, ok, skip, warn } from "./outcome.ts";
+import {
+  type Check,
+  type Node,
+  type Outcome,
+  fail,
+  named,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 
 const renewal = "check that the DaemonSet or kubelet that renews it is running";
 

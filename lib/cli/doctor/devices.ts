@@ -20,8 +20,15 @@ import { quote } from "../../linux/text.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { definitions, group } from "../manifest/definition.ts";
 import { reviewOf } from "./access.ts";
-import type { Check } from "./check.ts";
-import { type Outcome, fail, named, ok, skip, warn } from "./outcome.ts";
+import {
+  type Check,
+  type Outcome,
+  fail,
+  named,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 
 /** Milliseconds for the kubelet, and for the API server. */
 const limitMs = 5000;

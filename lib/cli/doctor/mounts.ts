@@ -8,7 +8,7 @@ import { readConfDir } from "../../cni/confdir.ts";
 import { type GenieConfig, readConfigForCleanup } from "../../select/config.ts";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
 import { findOwn } from "../node/node-context.ts";
-import { type Finding, fail, named } from "./outcome.ts";
+import { type Finding, fail, named } from "./check.ts";
 
 /** Milliseconds. */
 const mountMs = 5000;

@@ -11,8 +11,7 @@ import { quote } from "../../linux/text.ts";
 import type { Candidate, Networks } from "../../select/node-networks.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
-import type { Check, Node } from "./check.ts";
-import { fail, named, ok, warn } from "./outcome.ts";
+import { type Check, type Node, fail, named, ok, warn } from "./check.ts";
 
 export const checkNetworks: Check = async (node) => {
   const { networks } = node;

@@ -11,8 +11,7 @@ import { counted } from "../command/table.ts";
 import { problemOf } from "../node/attempt.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
 import { sandboxOf } from "../records/sandbox.ts";
-import type { Check } from "./check.ts";
-import { fail, ok, warn } from "./outcome.ts";
+import { type Check, fail, ok, warn } from "./check.ts";
 
 export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];

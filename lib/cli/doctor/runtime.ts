@@ -28,8 +28,16 @@ import {
   runtimesOf,
   versionOf,
 } from "../node/runtimes.ts";
-import type { Check, Node } from "./check.ts";
-import { type Outcome, fail, named, ok, skip, warn } from "./outcome.ts";
+import {
+  type Check,
+  type Node,
+  type Outcome,
+  fail,
+  named,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 
 /** The versions since which each sends annotations and calls STATUS. */
 const since: Readonly<

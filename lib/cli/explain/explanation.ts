@@ -27,12 +27,12 @@ import type { Env } from "../../cni/environment.ts";
 import type { Directories } from "../node/directories.ts";
 import { nodeContext } from "../node/node-context.ts";
 import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
-import { annotationFaults } from "./annotation-faults.ts";
 import {
+  annotationFaults,
   type NamespaceSource,
   namespaceRules,
   schedulingRules,
-} from "./namespace-networks.ts";
+} from "./rules.ts";
 
 export interface Explanation {
   pod: ShownPod;

@@ -30,7 +30,7 @@ import { networksOf } from "../../select/node-networks.ts";
 import type { Env } from "../../cni/environment.ts";
 import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
 import { definitionRequest } from "../../kube/client.ts";
-import { annotationFaults } from "./annotation-faults.ts";
+import { annotationFaults } from "./rules.ts";
 
 export interface RemoteExplanation {
   pod: ShownPod;

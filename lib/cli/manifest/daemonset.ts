@@ -13,8 +13,11 @@ import type {
 } from "@kubernetes/client-node";
 import { dirname, join } from "node:path";
 import { argsOf } from "../command/options.ts";
-import { type Directories, defaultDirectories } from "../node/directories.ts";
-import { directoryArgs } from "../node/node-options.ts";
+import {
+  type Directories,
+  defaultDirectories,
+  directoryArgs,
+} from "../node/directories.ts";
 import type { Contribution } from "./feature.ts";
 import { name } from "./rbac.ts";
 import { serviceAccountDirectory } from "../../kube/access/access.ts";

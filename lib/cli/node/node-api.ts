@@ -7,7 +7,7 @@ import { serviceAccountDirectory } from "../../kube/access/access.ts";
 import type { Input } from "../command/input.ts";
 import { optionsOf } from "../command/options.ts";
 import type { Env } from "../../cni/environment.ts";
-import { directoriesOf } from "./node-options.ts";
+import { directoriesOf } from "./directories.ts";
 import { nodeContext } from "./node-context.ts";
 
 export const apiOptions = optionsOf({

@@ -20,8 +20,8 @@ import {
   defaultDirectories,
   ownFile,
   ownType,
+  directoriesOf,
 } from "./directories.ts";
-import { directoriesOf } from "./node-options.ts";
 
 export interface OwnNetwork {
   file: string;

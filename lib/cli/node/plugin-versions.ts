@@ -23,7 +23,7 @@ import type { Command } from "../command/command.ts";
 import { optionsOf } from "../command/options.ts";
 import type { Terminal } from "../command/terminal.ts";
 import { changeRoot, runBelowRoot } from "./below-root.ts";
-import { nodeOptions } from "./node-options.ts";
+import { nodeOptions } from "./directories.ts";
 import type { Host } from "./host.ts";
 
 /** Milliseconds. A cold disk takes a second for a large executable. */

@@ -23,7 +23,7 @@ import {
   type OnNode,
   type ShownAttachment,
   shownAttachment,
-} from "./shown-attachment.ts";
+} from "./listed-attachments.ts";
 
 export interface AbandonedAttachment extends ShownAttachment {
   /** The time when it was abandoned; the time of its ADD if the former is unknown. */

@@ -1,10 +1,14 @@
-/** The attachments of this node, from the records. */
+/** The attachments of this node, from the records, as commands show them. */
 import type { Context } from "../../attach/context.ts";
 import type { Result } from "../../cni/result.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import { type AttachmentRecord, resultKey } from "../../state/record.ts";
+import {
+  type AttachmentRecord,
+  resultKey,
+  type PodReference,
+} from "../../state/record.ts";
 import type { Host } from "../node/host.ts";
 import {
   type PodTraffic,
@@ -12,11 +16,28 @@ import {
   podTraffic,
 } from "./pod-traffic.ts";
 import { type Sandbox, sandboxOf } from "./sandbox.ts";
-import {
-  type OnNode,
-  type ShownAttachment,
-  shownAttachment,
-} from "./shown-attachment.ts";
+import { addressesOf } from "../../cni/result-query.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
+
+export interface ShownAttachment {
+  containerId: string;
+  pod?: PodReference;
+  ifname: string;
+  /** The name in the pod's annotation, or the file key. */
+  network: string;
+  /** The `name` of its configuration. */
+  cniName: string;
+  /** `<namespace>/<name>` of a definition. */
+  definition?: string;
+  /** The addresses that ADD assigned, with prefix. */
+  ips: string[];
+}
+
+/** The attachments of this node; unreadable records become messages. */
+export interface OnNode<Shown> {
+  attachments: Shown[];
+  unreadable: string[];
+}
 
 export interface ListedAttachment extends ShownAttachment, Partial<PodTraffic> {
   /** False for an auxiliary chain, which is on the same interface. */
@@ -75,4 +96,22 @@ function listed(
     netns,
     time: attachment.time ?? time,
   }));
+}
+
+export function shownAttachment(
+  { containerId, pod }: AttachmentRecord,
+  attachment: Attachment,
+  results: ReadonlyMap<string, Result>,
+): ShownAttachment {
+  const { definition } = attachment;
+  const result = results.get(resultKey(attachment));
+  return {
+    containerId,
+    ...(pod && { pod }),
+    ifname: attachment.ifname,
+    network: displayName(attachment),
+    cniName: attachment.list.name,
+    ...(definition !== undefined && { definition }),
+    ips: result ? addressesOf(result) : [],
+  };
 }

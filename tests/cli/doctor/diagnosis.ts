@@ -1,7 +1,7 @@
 /** For the tests of doctor: an API server that answers it, and its findings. */
 import { expect, test } from "bun:test";
 import type { Terminal } from "../../../lib/cli/command/terminal.ts";
-import type { Finding } from "../../../lib/cli/doctor/outcome.ts";
+import type { Finding } from "../../../lib/cli/doctor/check.ts";
 import type { ApiServer } from "../../support/api-server.ts";
 import { NodeDirectory } from "../fixtures.ts";
 

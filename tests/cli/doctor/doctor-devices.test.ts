@@ -1,6 +1,6 @@
 /** The findings about devices: the kubelet's socket, the node's name, ResourceSlices (devices.md). */
 import { afterAll, describe, expect, test } from "bun:test";
-import type { Finding } from "../../../lib/cli/doctor/outcome.ts";
+import type { Finding } from "../../../lib/cli/doctor/check.ts";
 import { type ApiServer, startApiServer } from "../../support/api-server.ts";
 import { removeCerts } from "../../support/certs.ts";
 import { startKubelet } from "../../support/kubelet.ts";

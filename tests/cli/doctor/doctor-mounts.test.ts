@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Finding } from "../../../lib/cli/doctor/outcome.ts";
+import type { Finding } from "../../../lib/cli/doctor/check.ts";
 import { checkMounts } from "../../../lib/cli/doctor/mounts.ts";
 import { Host } from "../../../lib/cli/node/host.ts";
 import { temporaryDirectory } from "../../support/delegate.ts";

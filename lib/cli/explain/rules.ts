@@ -1,34 +1,23 @@
 /**
- * What a namespace gives to pods without network annotations (choice.md), for
- * `genie explain`. Namespaces come from the file of the pods, else from the API server.
- * One that cannot be read gives nothing: genie has that right only with
- * `genie manifest --namespace-networks`.
+ * The lines of `genie explain` beside the rules of the choice: the networks that the
+ * namespace gives (choice.md), node selectors, and annotations that nothing reads.
  */
 import { own } from "../../cni/json.ts";
 import type { Api } from "../../kube/typed-api.ts";
 import { quote } from "../../linux/text.ts";
-import type { Annotations } from "../../select/attachment.ts";
+import { type Annotations, cniAnnotation } from "../../select/attachment.ts";
 import { misspeltAnnotations } from "../../select/misspelt-annotations.ts";
 import { type PodView, networkAnnotations } from "../pods/pod-view.ts";
+import { isChoice } from "../../select/choice.ts";
 
-/** Namespaces are read once each. */
+/**
+ * Namespaces are read once each. One that cannot be read gives nothing: genie has the
+ * right only with `genie manifest --namespace-networks`.
+ */
 export interface NamespaceSource {
   /** The namespaces of the file, and those that were read already. */
   known: Map<string, Annotations>;
   open(): Promise<Api>;
-}
-
-async function annotationsOf(
-  name: string,
-  { known, open }: NamespaceSource,
-): Promise<Annotations> {
-  const before = known.get(name);
-  if (before) return before;
-  const read = open().then(({ core }) => core.readNamespace({ name }));
-  const { metadata } = await read.catch(() => ({ metadata: undefined }));
-  const annotations = metadata?.annotations ?? {};
-  known.set(name, annotations);
-  return annotations;
 }
 
 /** The selectors of `genie manifest --network-scheduling`. */
@@ -48,6 +37,19 @@ export async function namespaceRules(
     (fault) => `namespace ${quote(namespace)}: ${fault}`,
   );
   return [...givenRules(namespace, given, annotations), ...faults];
+}
+
+async function annotationsOf(
+  name: string,
+  { known, open }: NamespaceSource,
+): Promise<Annotations> {
+  const before = known.get(name);
+  if (before) return before;
+  const read = open().then(({ core }) => core.readNamespace({ name }));
+  const { metadata } = await read.catch(() => ({ metadata: undefined }));
+  const annotations = metadata?.annotations ?? {};
+  known.set(name, annotations);
+  return annotations;
 }
 
 function givenRules(
@@ -72,4 +74,31 @@ function givenRules(
       ? `${what}, and the pod has the same`
       : `${what}, but the pod has network annotations of its own`,
   ];
+}
+
+/**
+ * Annotations that nothing reads, although their author meant them for genie: on the
+ * workload and not in its template, misspelt, or excluded by another one.
+ */
+export function annotationFaults({
+  misplaced,
+  kind,
+  annotations,
+}: PodView): string[] {
+  return [
+    ...misplaced.map(
+      (key) =>
+        `annotation "${key}" of the ${kind} itself means nothing: pods get the annotations of its template`,
+    ),
+    ...misspeltAnnotations(annotations),
+    ...unreadNetworks(annotations),
+  ];
+}
+
+/** Logical networks need a blank `cni` (selection.md §2, rule c); without `cni` the key may be anybody's. */
+function unreadNetworks(annotations: Annotations): string[] {
+  return isChoice(own(annotations, cniAnnotation)) &&
+    isChoice(own(annotations, "networks"))
+    ? ['annotation "networks" is read only beside a blank "cni"']
+    : [];
 }
