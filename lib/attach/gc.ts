@@ -19,8 +19,8 @@ import {
   staleRecords,
   deleteStaleRecords,
   deleteUnreadableRecords,
+  removeOrphanedFiles,
 } from "./gc/stale-records.ts";
-import { removeLitter } from "./gc/litter.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(context: Context): Promise<void> {
@@ -48,9 +48,9 @@ export async function gc(context: Context): Promise<void> {
     { context, valid, surveyor, before, stale: records.tried, isOnly },
     deadline,
   );
-  const litter = await removeLitter(context, deadline);
+  const orphaned = await removeOrphanedFiles(context, deadline);
   await retryLast(context, abandoned, deadline);
-  throwFirst([...records.errors, ...unreadable, ...networks, ...litter]);
+  throwFirst([...records.errors, ...unreadable, ...networks, ...orphaned]);
 }
 
 /** Abandoned records come last, and fail no GC (state.md "Never stuck, never forgotten"). */

@@ -1,5 +1,5 @@
 /**
- * The whole directory of records: lists and dates, the notes beside a record, litter. For
+ * The whole directory of records: lists and dates, notes and temporary files beside them. For
  * GC, the commands, the agent and changes of a running pod: an ADD or DEL of an ordinary
  * pod does not load it.
  */

@@ -13,7 +13,7 @@ import type { DefinitionReference } from "../../lib/select/definition-references
 import type { SelectionContext } from "../../lib/select/selection-context.ts";
 import { readConfig } from "../../lib/select/config.ts";
 import { definitionNetwork } from "../../lib/select/definition.ts";
-import { formerAttachments } from "../../lib/attach/foreign/former-networks.ts";
+import { formerAttachments } from "../../lib/attach/foreign/unrecorded.ts";
 import { defaultNetworks } from "../../lib/select/default-network.ts";
 import { resolve } from "../../lib/select/resolve.ts";
 import { nodeNetworks } from "./networks.ts";

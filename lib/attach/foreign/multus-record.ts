@@ -1,9 +1,10 @@
 /**
- * DEL of a container that Multus attached before genie was installed (state.md "DEL"): the
- * file that Multus keeps of it becomes a record of ours.
+ * Containers that Multus attached before genie was installed, by the files that Multus keeps
+ * of them. For DEL, such a file becomes a record of ours (state.md "DEL"); for GC, it names
+ * the interfaces that the runtime does not list (cni-plugin.md P-GC-4).
  */
 import * as v from "valibot";
-import { ifnameProblem } from "../../cni/identifiers.ts";
+import { ifnameProblem, isIdentifier } from "../../cni/identifiers.ts";
 import { parseAnyConf } from "../../cni/conflist.ts";
 import { type JsonObject, own, ownText, parseJson } from "../../cni/json.ts";
 import type { Result } from "../../cni/result.ts";
@@ -21,6 +22,9 @@ import {
   givenResult,
   maxForeignBytes,
 } from "./runtime-cache.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import type { ValidAttachment } from "../../cni/network-upkeep.ts";
+import { quote } from "../../linux/text.ts";
 
 /** A record made of a file of Multus, with the runtime's own result. */
 export interface AdoptedRecord {
@@ -29,9 +33,8 @@ export interface AdoptedRecord {
 }
 
 /**
- * The record of that file: its DEL is as strict as that of our own records, so a failure is
- * counted as any other. undefined when the file is missing, or cannot be understood, which
- * is logged.
+ * The record of that file. Its DEL follows the rules of our own records, and failures are
+ * counted. undefined if the file is missing or unreadable; the latter is logged.
  */
 export function multusRecord(
   context: Context,
@@ -58,8 +61,8 @@ export function multusRecord(
 }
 
 /**
- * `uptimeMs` of the file, which is as old as its pod: the record's age decides where
- * failures cannot be counted. Also if the clock was set back since.
+ * `uptimeMs` of the record: its file is as old as the pod. If failures cannot be counted, the
+ * record's age decides. A clock that was set back makes the record older, not newer.
  */
 function writtenSince(path: string, { dependencies }: Context): number {
   const nowMs = dependencies.now().getTime();
@@ -67,7 +70,7 @@ function writtenSince(path: string, { dependencies }: Context): number {
   return Math.max(0, dependencies.uptimeMs() - Math.abs(nowMs - writtenMs));
 }
 
-/** Removes the file that the record was made of, when nothing of the record is left to the runtime. */
+/** Removes the file of an adopted record, when no later DEL needs it. */
 export function removeMultusFile(
   context: Context,
   { containerId }: AttachmentRecord,
@@ -146,4 +149,45 @@ function delegateIfname(
   const requested = ownText(delegate, "ifnameRequest");
   if (requested !== undefined && !ifnameProblem(requested)) return requested;
   return i === 0 ? cniIfname : `net${i}`;
+}
+
+export interface MultusAttachment {
+  /** The name of its network. */
+  network: string;
+  pair: ValidAttachment;
+}
+
+/**
+ * The interfaces of valid containers beside CNI_IFNAME. Without them in the list of a GC, a
+ * plugin would free their addresses. Throws 5 for a file that is only partly readable: the
+ * list would be incomplete.
+ */
+export function attachmentsOfMultus(
+  context: Context,
+  valid: readonly ValidAttachment[],
+): MultusAttachment[] {
+  return valid.flatMap(({ containerID, ifname: cniIfname }) => {
+    const path = multusPath(context, containerID);
+    if (path === undefined || !isIdentifier(containerID)) return [];
+    const request = { ...context.request, ifname: cniIfname };
+    const refuse = (problems: string) => {
+      throw new Error(problems);
+    };
+    try {
+      const forContainer = { ...context, request };
+      const attachments = multusAttachments(path, forContainer, refuse);
+      return (attachments ?? [])
+        .filter(({ ifname }) => ifname !== cniIfname)
+        .map(({ list, ifname }) => ({
+          network: list.name,
+          pair: { containerID, ifname },
+        }));
+    } catch (cause) {
+      throw new CniError(
+        Code.io,
+        `refusing GC of networks: unreadable file of Multus ${quote(path)}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  });
 }

@@ -18,7 +18,7 @@ import type { Lock } from "../../state/lock.ts";
 import { withRecordsAlone } from "../../state/records-lock.ts";
 import { type Context, prefixNetwork, readNetworks } from "../context.ts";
 import { delegateCaller } from "../delegates.ts";
-import type { MultusAttachment } from "../foreign/multus-containers.ts";
+import type { MultusAttachment } from "../foreign/multus-record.ts";
 import type {
   NetworkInUse,
   RecordSummary,
@@ -95,8 +95,7 @@ async function readMultus({
 }: NetworksGc): Promise<MultusAttachment[]> {
   const { multusDir } = context.config;
   if (multusDir === "" || statusIfAny(multusDir) === undefined) return [];
-  const { attachmentsOfMultus } =
-    await import("../foreign/multus-containers.ts");
+  const { attachmentsOfMultus } = await import("../foreign/multus-record.ts");
   return attachmentsOfMultus(context, valid.without(before.records));
 }
 

@@ -1,6 +1,7 @@
 /**
- * Records that the runtime of a GC does not know: deleted as by DEL, or moved aside where
- * they cannot be read (state.md "CHECK, GC, STATUS").
+ * The cleaning of `dataDir` (state.md "CHECK, GC, STATUS"): records that the runtime of a GC
+ * does not know are deleted as by DEL, unreadable ones are moved aside, and files of a
+ * killed genie are removed.
  */
 import { CniError, Code } from "../../cni/error.ts";
 import type { Deadline } from "../../linux/deadline.ts";
@@ -9,14 +10,19 @@ import {
   type Lock,
   isWorkedOn,
   tryWithContainerLock,
+  lockIfLeft,
 } from "../../state/lock.ts";
-import { recordDirectory } from "../../state/record-directory.ts";
+import {
+  recordDirectory,
+  abandonedRecords,
+} from "../../state/record-directory.ts";
 import { CorruptRecord, RecordError, isSameAdd } from "../../state/record.ts";
 import type { Context } from "../context.ts";
 import { deleteRecord, deleteRecorded } from "../del.ts";
 import { leastShareMs } from "../delete-attachments.ts";
 import type { ValidAttachments } from "./valid-attachments.ts";
 import type { RecordSummary, RecordSurvey } from "./record-survey.ts";
+import { listIfAny } from "../../linux/files.ts";
 
 /** A younger record may belong to an ADD that the runtime's list does not have yet. */
 const settledMs = 60_000;
@@ -166,4 +172,33 @@ async function deleteUnreadable(
     if (!isSettled(name)) return;
     await deleteRecorded({ ...context, request }, lock, deadline);
   });
+}
+
+/** Removes locks, temporary files and notes without a record, which a killed genie left. */
+export async function removeOrphanedFiles(
+  context: Context,
+  deadline: Deadline,
+): Promise<CniError[]> {
+  const { config } = context;
+  const records = recordDirectory(context);
+  const errors: CniError[] = [];
+  const attempt = async (work: () => unknown) => {
+    try {
+      await work();
+    } catch (error) {
+      errors.push(CniError.from(error));
+    }
+  };
+  for (const all of [records, abandonedRecords(context)])
+    for (const containerId of all.containersOfTemporaryFiles())
+      await attempt(() =>
+        tryWithContainerLock(context, containerId, deadline, async () =>
+          all.removeTemporaryFiles(containerId),
+        ),
+      );
+  const directory = `${config.dataDir}/locks`;
+  for (const containerId of listIfAny(directory))
+    await attempt(() => lockIfLeft(`${directory}/${containerId}`)?.release());
+  await attempt(() => records.removeLoneNotes());
+  return errors;
 }

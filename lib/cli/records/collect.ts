@@ -3,8 +3,10 @@
  * while (state.md "CHECK, GC, STATUS").
  */
 import type { Context } from "../../attach/context.ts";
-import { removeLitter } from "../../attach/gc/litter.ts";
-import { deleteStale } from "../../attach/gc/stale-records.ts";
+import {
+  removeOrphanedFiles,
+  deleteStale,
+} from "../../attach/gc/stale-records.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { recordedNetns } from "../../linux/netns.ts";
@@ -78,7 +80,7 @@ export async function collect(
     }
   }
   const deadline = new Deadline(recordMs, context.dependencies.clock);
-  for (const error of await removeLitter(context, deadline)) {
+  for (const error of await removeOrphanedFiles(context, deadline)) {
     collected.failed.push({ what: "locks", error: error.message });
   }
   return collected;
