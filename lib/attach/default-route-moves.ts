@@ -162,8 +162,8 @@ export class DefaultRouteMoves implements Disposable {
     );
   }
 
-  #prefixed(place: number, code: number, problem: string): CniError {
-    const attachment = this.#pod.attachments[place];
+  #prefixed(index: number, code: number, problem: string): CniError {
+    const attachment = this.#pod.attachments[index];
     const network = attachment ? displayName(attachment) : "";
     const error = new CniError(code, problem);
     return prefixNetwork(error, this.#pod.context.pod, network);

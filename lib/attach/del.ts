@@ -118,8 +118,8 @@ async function setAsideUnreadable(
   try {
     records.setAside(name);
   } catch (problem) {
-    const { settleUnreadable } = await import("./abandoned/failed-delete.ts");
-    return settleUnreadable(context, name, problem);
+    const { giveUpUnreadable } = await import("./abandoned/failed-delete.ts");
+    return giveUpUnreadable(context, name, problem);
   }
   await deleteUnrecorded(context, lock, deadline);
   throw new RecordError(
@@ -160,8 +160,8 @@ export async function deleteRecord(
   );
   if (outcome.remaining.length > 0) {
     const { abandonedRecords } = await import("../state/record-directory.ts");
-    const { settle } = await import("./abandoned/failed-delete.ts");
-    await settle(context, record, outcome, stored.hasCompleted);
+    const { retryOrGiveUp } = await import("./abandoned/failed-delete.ts");
+    await retryOrGiveUp(context, record, outcome, stored.hasCompleted);
     // On a disk that cannot be written the file is all that tells of the rest.
     if (record.adopted && abandonedRecords(context).has(record))
       await removeMultusFile(context, record);
@@ -171,8 +171,8 @@ export async function deleteRecord(
   try {
     records.remove(record);
   } catch (cause) {
-    const { settleUnremoved } = await import("./abandoned/failed-delete.ts");
-    settleUnremoved(context, record, cause);
+    const { giveUpUnremoved } = await import("./abandoned/failed-delete.ts");
+    giveUpUnremoved(context, record, cause);
     end = "kept";
   }
   if (record.adopted) await removeMultusFile(context, record);

@@ -95,8 +95,8 @@ interface Explained {
   text: string;
 }
 
-/** The node or an operator's machine: they see other pods, and know other things of their networks. */
-interface Place {
+/** The node, or the machine of an operator who calls `kubectl genie`. */
+interface PodSource {
   /** The API server, opened once. */
   open(): Promise<Api>;
   /** The namespace of a pod that is named without one. */
@@ -109,7 +109,7 @@ interface Place {
   ): Promise<Explained>;
 }
 
-function onNode(input: Input, env: Env): Place {
+function onNode(input: Input, env: Env): PodSource {
   const directories = directoriesOf(input);
   const ifname = ifnameOf(input);
   const open = once(() => openNodeApi(input, env));
@@ -128,7 +128,7 @@ function onNode(input: Input, env: Env): Place {
 }
 
 /** `kubectl genie`: the file and the namespace that kubectl uses. Throws UsageError. */
-function byOperator(input: Input, env: Env): Place {
+function byOperator(input: Input, env: Env): PodSource {
   for (const option of Object.keys(directoryOptions))
     if (input.text(option) !== undefined)
       throw new UsageError(
@@ -170,7 +170,7 @@ interface Pods {
   namespaces: Map<string, Annotations>;
 }
 
-async function podsOf(input: Input, from: Place): Promise<Pods> {
+async function podsOf(input: Input, from: PodSource): Promise<Pods> {
   const file = input.text("filename");
   const namespace = input.text("namespace");
   const { operand } = input;
@@ -201,7 +201,7 @@ async function podsOf(input: Input, from: Place): Promise<Pods> {
 
 async function askedPod(
   { kind = "Pod", namespace, name }: PodOperand & { namespace: string },
-  from: Place,
+  from: PodSource,
 ): Promise<PodView> {
   if (kind !== "Pod")
     throw new UsageError(

@@ -68,10 +68,10 @@ export function parseChoice(
     context.ifname,
   );
   const definitions = replacement ? [replacement, ...added] : added;
-  const asking: string[] = [];
+  const requesting: string[] = [];
   for (const { element, key } of definitions)
-    if (element.defaultRoute) asking.push(key);
-  requireOneDefaultRoute(asking);
+    if (element.defaultRoute) requesting.push(key);
+  requireOneDefaultRoute(requesting);
   if (networks.length > 1)
     requireServedOnce(namedNetworks(elements), context.config);
   const isNpwg =

@@ -1,7 +1,7 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
 import { attachmentOf, recordOf, resultsOf } from "../support/records.ts";
 import { describe, expect, spyOn, test } from "bun:test";
-import { settle } from "../../lib/attach/abandoned/failed-delete.ts";
+import { retryOrGiveUp } from "../../lib/attach/abandoned/failed-delete.ts";
 import type { Context } from "../../lib/attach/context.ts";
 import type { DeleteOutcome } from "../../lib/attach/delete-attachments.ts";
 import { LivingRecords } from "../../lib/attach/abandoned/living-records.ts";
@@ -61,7 +61,7 @@ class Deleting implements Disposable {
   }
 
   /** After a DEL in which these failed; `!` before a name: it was not reached. */
-  async settle(...ifnames: string[]) {
+  async retryOrGiveUp(...ifnames: string[]) {
     const { context, record } = this;
     const failures = ifnames.map((name) => ({
       ifname: name.replace("!", ""),
@@ -83,7 +83,7 @@ class Deleting implements Disposable {
     let error: unknown;
     try {
       const { hasCompleted } = await context.records.readResults(record);
-      await settle(context, record, outcome, hasCompleted);
+      await retryOrGiveUp(context, record, outcome, hasCompleted);
     } catch (thrown) {
       error = CniError.from(thrown).message;
     }
@@ -110,7 +110,7 @@ const since = (ms: number, count = 2, bootId = boot): DeleteFailures => ({
   uptimeMs: now - ms,
 });
 
-describe("settle, ADD completed", () => {
+describe("retryOrGiveUp, ADD completed", () => {
   test.each<[string, DeleteFailures | undefined, number, boolean]>([
     ["the first failure", undefined, 300, false],
     ["the second, long after the first", since(1e6, 1), 300, false],
@@ -130,7 +130,7 @@ describe("settle, ADD completed", () => {
       deleteGiveUp,
       ...(failures && { failures }),
     });
-    expect(await deleting.settle("net1")).toEqual(
+    expect(await deleting.retryOrGiveUp("net1")).toEqual(
       gaveUp
         ? { error: undefined, left: [], count: undefined, abandoned: ["net1"] }
         : {
@@ -144,7 +144,7 @@ describe("settle, ADD completed", () => {
 
   test("an attachment that was not reached has not failed", async () => {
     using deleting = new Deleting({});
-    expect(await deleting.settle("!net1")).toEqual({
+    expect(await deleting.retryOrGiveUp("!net1")).toEqual({
       error: "[net-net1] no net1",
       left: ["net1"],
       count: undefined,
@@ -153,7 +153,7 @@ describe("settle, ADD completed", () => {
   });
 });
 
-describe("settle, the record cannot be rewritten: its age counts", () => {
+describe("retryOrGiveUp, the record cannot be rewritten: its age counts", () => {
   const problem = new Error("no space left on device");
 
   test.each<[string, Partial<AttachmentRecord>, number, boolean]>([
@@ -169,17 +169,17 @@ describe("settle, the record cannot be rewritten: its age counts", () => {
     write.mockImplementation(() => {
       throw problem;
     });
-    const { error, abandoned } = await deleting.settle("net1");
+    const { error, abandoned } = await deleting.retryOrGiveUp("net1");
     expect([error, abandoned]).toEqual(
       gaveUp ? [undefined, ["net1"]] : ["[net-net1] no net1", []],
     );
   });
 });
 
-describe("settle, ADD did not complete", () => {
+describe("retryOrGiveUp, ADD did not complete", () => {
   test("one failure is enough, whatever deleteGiveUp is", async () => {
     using deleting = new Deleting({ completed: [], deleteGiveUp: 0 });
-    expect(await deleting.settle("eth0", "net1")).toEqual({
+    expect(await deleting.retryOrGiveUp("eth0", "net1")).toEqual({
       error: undefined,
       left: [],
       count: undefined,
@@ -189,7 +189,7 @@ describe("settle, ADD did not complete", () => {
 
   test("an attachment that was not reached is deleted by the next DEL, alone", async () => {
     using deleting = new Deleting({ completed: [] });
-    expect(await deleting.settle("!eth0", "net1")).toEqual({
+    expect(await deleting.retryOrGiveUp("!eth0", "net1")).toEqual({
       error: "[net-eth0] no eth0",
       left: ["eth0"],
       count: undefined,
@@ -199,7 +199,7 @@ describe("settle, ADD did not complete", () => {
 
   test("beside a completed one that fails", async () => {
     using deleting = new Deleting({ completed: ["eth0"] });
-    expect(await deleting.settle("eth0", "net1")).toEqual({
+    expect(await deleting.retryOrGiveUp("eth0", "net1")).toEqual({
       error: "[net-eth0] no eth0",
       left: ["eth0"],
       count: 1,

@@ -1,7 +1,7 @@
 /**
  * DELs that failed (state.md "Never stuck, never forgotten"): the runtime gets an error and
- * tries again, or the rest of the record is abandoned and the DEL succeeds, so that no pod
- * stays in Terminating for ever. Loaded when a DEL fails.
+ * tries again, or genie gives up, abandons the rest of the record, and the DEL succeeds, so
+ * that no pod stays in Terminating for ever. Loaded when a DEL fails.
  */
 import { Code, CniError } from "../../cni/error.ts";
 import { throwFirst } from "../../cni/network-upkeep.ts";
@@ -25,14 +25,14 @@ import { abandon } from "./abandoned.ts";
 /** The number of failed DELs before an attachment may be abandoned. */
 const enoughFailures = 3;
 
-/** Returns if everything that is left was abandoned; else throws the error for the runtime. */
-export async function settle(
+/** Returns if all remaining attachments were abandoned. Otherwise throws the error for the runtime, which retries. */
+export async function retryOrGiveUp(
   context: Context,
   record: AttachmentRecord,
   { remaining, failures }: DeleteOutcome,
   hasCompleted: (key: string) => boolean,
 ): Promise<void> {
-  // An attachment whose ADD never completed is tried once more, and no more.
+  // An attachment whose ADD never completed gets one DEL only.
   const isOver = ({ attachment, reached }: FailedDelete): boolean =>
     reached && !hasCompleted(resultKey(attachment));
   const over = failures.filter(isOver);
@@ -59,10 +59,10 @@ export async function settle(
 }
 
 /**
- * Everything is deleted, but its record cannot be removed. Returns when it is too
- * old for the runtime to try again for that alone; throws 5, else.
+ * Every attachment is deleted, but the record cannot be removed. Returns if the record is
+ * old enough to give up; otherwise throws 5.
  */
-export function settleUnremoved(
+export function giveUpUnremoved(
   context: Context,
   record: AttachmentRecord,
   cause: unknown,
@@ -72,10 +72,10 @@ export function settleUnremoved(
 }
 
 /**
- * An unreadable record cannot be moved aside. Returns when its file is too old for the
- * runtime to try again for that alone; throws `problem`, else.
+ * An unreadable record cannot be moved aside. Returns if its file is old enough to give up;
+ * otherwise throws `problem`.
  */
-export function settleUnreadable(
+export function giveUpUnreadable(
   context: Context,
   name: string,
   problem: unknown,
@@ -96,7 +96,7 @@ function countFailure(
   const bootId = dependencies.bootId();
   const count = (failures?.count ?? 0) + 1;
   if (!failures) return { count, bootId, uptimeMs: dependencies.uptimeMs() };
-  // The first one was before this boot: as long ago, at least, as this boot.
+  // The first failure is older than this boot.
   return failures.bootId === bootId
     ? { ...failures, count }
     : { count, bootId, uptimeMs: 0 };
@@ -168,7 +168,7 @@ async function giveUp(
       // Nothing can be written: the files move, without the errors.
       recordDirectory(context).move(record, "everything", abandoned);
     } catch (error) {
-      // The record stays, and GC meets it when the container is gone.
+      // The record stays, and GC finds it when the container is gone.
       log().error(
         "failed to move a record that could not be deleted to abandoned",
         { error: messageOf(error) },
@@ -178,7 +178,7 @@ async function giveUp(
   logGivenUp(context, record, failures);
 }
 
-/** Called when the record was moved, if that is possible: a disk may be read-only. */
+/** Called after the attempt to move the record: the disk may be read-only. */
 function logGivenUp(
   context: Context,
   record: AttachmentRecord,
@@ -198,7 +198,7 @@ function logGivenUp(
     });
 }
 
-/** A directory that cannot be looked at keeps nothing, and must not fail the DEL. */
+/** An unreadable directory must not fail the DEL. */
 function isKept(context: Context, record: AttachmentRecord): boolean {
   try {
     return abandonedRecords(context).has(record);

@@ -74,12 +74,12 @@ export async function gcNetworks(
   }
   const errors: CniError[] = [];
   for (const [i, network] of networks.entries()) {
-    const former = ofMultus
+    const fromMultus = ofMultus
       .filter((one) => one.network === network.list.name)
       .map(({ pair }) => pair);
     try {
       const share = deadline.share(networks.length - i);
-      await collect(gc, network, former, share);
+      await collect(gc, network, fromMultus, share);
     } catch (error) {
       errors.push(prefixNetwork(error, undefined, network.list.name));
     }
@@ -103,7 +103,7 @@ async function readMultus({
 async function collect(
   gc: NetworksGc,
   { list, path }: NetworkToCollect,
-  former: readonly ValidAttachment[],
+  fromMultus: readonly ValidAttachment[],
   deadline: Deadline,
 ): Promise<void> {
   const { context, surveyor } = gc;
@@ -114,7 +114,7 @@ async function collect(
     const [refused] = refusals(now);
     if (refused) throw refused;
     if (!isOurs(gc, now.networks.get(list.name))) return;
-    const valid = [...validFor(list.name, gc, now.records), ...former];
+    const valid = [...validFor(list.name, gc, now.records), ...fromMultus];
     const caller = delegateCaller(context, lock);
     await gcNetwork(list, valid, searched, deadline, caller);
   };

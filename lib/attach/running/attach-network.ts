@@ -17,7 +17,7 @@ import {
   typedNames,
 } from "../../select/addition.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
-import type { Choice } from "../../select/choice.ts";
+import { type Choice, requireOneDefaultRoute } from "../../select/choice.ts";
 import { maxAttachments } from "../../select/cni-annotation.ts";
 import { lowestFree } from "../../select/interface-names.ts";
 import { requireServedOnce } from "../../select/policy.ts";
@@ -181,13 +181,10 @@ function requireCompatible(
     throw invalidConfig(`the pod has ${maxAttachments} networks already`);
   const named = attachments.map((one) => ({ ...one, name: displayName(one) }));
   requireServedOnce(named, config);
-  const asking = attachments.filter(
+  const requesting = attachments.filter(
     ({ element }) => element?.requests?.["defaultRoute"],
   );
-  if (asking.length > 1)
-    throw invalidConfig(
-      `"default-route" is requested for more than one network: ${asking.map(displayName).join(", ")}`,
-    );
+  requireOneDefaultRoute(requesting.map(displayName));
 }
 
 /** Without the devices that the pod's other networks have. */

@@ -176,10 +176,10 @@ export function refuseHazards(
   installed: boolean,
   host: Host,
 ): void {
-  const former = installed
+  const previousDefault = installed
     ? undefined
     : attempt(() => firstNetwork(networks).list.name);
-  const hazards = crioHazards(host, networks.candidates, name, former);
+  const hazards = crioHazards(host, networks.candidates, name, previousDefault);
   if (hazards.length === 0) return;
   throw invalidConfig(
     `running pods would lose their network: ${hazards.map(hazardText).join("; ")}`,

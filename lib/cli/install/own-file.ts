@@ -108,10 +108,13 @@ export class OwnFile {
 }
 
 /**
- * A list that another program wrote without genie, with our former plugin object:
+ * A list that another program wrote without genie, with the plugin object of our last valid list:
  * its keys are the node's policy.
  */
-function withPluginOf(list: ListFile, former: ListFile | undefined): ListFile {
-  if (!former || !hasOwnPlugin(former.value)) return list;
-  return withOwnPlugin(list, ownPlugin(former.value));
+function withPluginOf(
+  list: ListFile,
+  restored: ListFile | undefined,
+): ListFile {
+  if (!restored || !hasOwnPlugin(restored.value)) return list;
+  return withOwnPlugin(list, ownPlugin(restored.value));
 }

@@ -123,9 +123,9 @@ function replaceOwn(
   return at < 0 ? [plugin, ...plugins] : plugins.with(at, plugin);
 }
 
-/** The JSON text, indented as the former text. */
-function textOf(list: object, former = ""): string {
-  const indentation = /^[ \t]+(?=\S)/m.exec(former)?.[0] ?? "  ";
+/** The JSON text, indented as the existing text. */
+function textOf(list: object, existing = ""): string {
+  const indentation = /^[ \t]+(?=\S)/m.exec(existing)?.[0] ?? "  ";
   return `${JSON.stringify(list, null, indentation)}\n`;
 }
 

@@ -19,19 +19,19 @@ interface Hazard {
 
 /**
  * One entry for each network of the directory that would lose its pods. `name` is the
- * present or future one of genie's network; `former` the default network before genie,
+ * present or future one of genie's network; `previousDefault` the default network before genie,
  * if genie is not installed yet.
  */
 export function crioHazards(
   host: Host,
   candidates: readonly Candidate[],
   name: string,
-  former?: string,
+  previousDefault?: string,
 ): Hazard[] {
   const cached = cachedNetworks(host);
   const reasonOf = ({ list }: Candidate): string | undefined => {
     if (cached.has(list.name)) return "pods are attached to it";
-    if (list.name === former) return "it was the default network";
+    if (list.name === previousDefault) return "it was the default network";
     return attempt(() => has(list.cniVersion, "gc"))
       ? "its version has GC"
       : undefined;

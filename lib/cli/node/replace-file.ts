@@ -36,9 +36,13 @@ export interface FileKind {
 
 /** Whether the file was written. */
 export function putText(path: string, text: string, kind: FileKind): boolean {
-  const former = statSync(path, { throwIfNoEntry: false });
-  const mode = (former?.mode ?? kind.mode) & (kind.secret ? 0o7770 : 0o7777);
-  if (former && (former.mode & 0o7777) === mode && readTextIfAny(path) === text)
+  const existing = statSync(path, { throwIfNoEntry: false });
+  const mode = (existing?.mode ?? kind.mode) & (kind.secret ? 0o7770 : 0o7777);
+  if (
+    existing &&
+    (existing.mode & 0o7777) === mode &&
+    readTextIfAny(path) === text
+  )
     return false;
   removeLeftOver(path, abandonedMs);
   using temporary = temporaryFile(path);
@@ -46,7 +50,7 @@ export function putText(path: string, text: string, kind: FileKind): boolean {
     writeFileSync(temporary.path, text, { mode: mode & 0o600, flag: "wx" });
     chmodSync(temporary.path, mode);
     // Last: afterwards the file may belong to another user.
-    if (former) keepOwner(temporary.path, former);
+    if (existing) keepOwner(temporary.path, existing);
     rename(temporary.path, path);
   });
   return true;
@@ -54,7 +58,7 @@ export function putText(path: string, text: string, kind: FileKind): boolean {
 
 /**
  * Copies an executable; `check` gets the copy before it is renamed. A process that
- * executes the former file continues: its inode does not change, so there is no
+ * executes the existing file continues: its inode does not change, so there is no
  * "text file busy". A symbolic link is replaced: its target may be another version.
  */
 export async function putExecutable(

@@ -20,7 +20,7 @@ import type { Host } from "../node/host.ts";
 import { type Sandbox, sandboxOf } from "../records/sandbox.ts";
 
 /** The network that the runtime uses after the removal. */
-export function formerNetwork(
+export function nextNetwork(
   confDir: string,
   files: readonly ConfFile[],
 ): Candidate | undefined {
@@ -46,19 +46,19 @@ export function refuseOthers(
 /** Throws Error that lists the pods, one a line. */
 export async function refuseHeld(
   context: Context,
-  former: Candidate | undefined,
+  next: Candidate | undefined,
   host: Host,
 ): Promise<void> {
   const bootId = context.dependencies.bootId();
   const lines: string[] = [];
   for await (const { name, record, error } of recordDirectory(context).all()) {
     if (!record) lines.push(`  record ${quote(name)}: ${messageOf(error)}`);
-    else if (!isFreedBy(record, former))
+    else if (!isFreedBy(record, next))
       lines.push(heldText(record, sandboxOf(record, bootId, host)));
   }
   if (lines.length === 0) return;
-  const why = former
-    ? `network ${quote(former.list.name)} (${former.file}), which the runtime will use next, cannot delete all attachments of these pods`
+  const why = next
+    ? `network ${quote(next.list.name)} (${next.file}), which the runtime will use next, cannot delete all attachments of these pods`
     : "no other network can delete the attachments of these pods";
   throw new Error(
     [`${why}: delete the pods first, or use --force`, ...lines].join("\n"),
@@ -68,7 +68,7 @@ export async function refuseHeld(
 /** Whether that network's own DEL frees everything in the record. */
 export function isFreedBy(
   record: AttachmentRecord,
-  former: Candidate | undefined,
+  next: Candidate | undefined,
 ): boolean {
   const [only, ...more] = executedIn(record);
   const { ifname } = record;
@@ -77,7 +77,7 @@ export function isFreedBy(
     more.length === 0 &&
     only.ifname === ifname &&
     only.definition === undefined &&
-    only.list.name === former?.list.name
+    only.list.name === next?.list.name
   );
 }
 

@@ -27,7 +27,7 @@ import { abandonedOnNode } from "../records/abandoned.ts";
 import { collect, collectionLines } from "../records/collect.ts";
 import { whyUnseen } from "../records/sandbox.ts";
 import {
-  formerNetwork,
+  nextNetwork,
   isFreedBy,
   refuseHeld,
   refuseOthers,
@@ -46,11 +46,11 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const context = nodeContext(directories, env);
   const { dataDir } = context.config;
   const files = readConfDir(host.path(confDir));
-  const former = formerNetwork(confDir, files);
+  const next = nextNetwork(confDir, files);
   refuseOthers(files, confDir);
   requireNoKeeper(directories);
   const requireFree = async () => {
-    if (!force) await refuseHeld(context, former, host);
+    if (!force) await refuseHeld(context, next, host);
   };
   await requireFree();
   const path = join(confDir, ownFile);
@@ -65,7 +65,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
     // the pods.
     ...(runtimesOf(host).includes("crio")
       ? []
-      : await dropFreed(context, former)),
+      : await dropFreed(context, next)),
     ...(await keptAbandoned(context)),
   ];
   const executable = join(binDir, ownType);
@@ -83,8 +83,8 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
 }
 
 /**
- * Removes our configuration; whether it was there. While `check` looks for pods that
- * were attached meanwhile, the file is hidden from the runtime; if it throws, the file is back.
+ * Removes our configuration; returns whether it existed. The file is hidden from the runtime
+ * while `check` looks for pods that were attached meanwhile, and restored if `check` throws.
  */
 async function removeUnless(
   check: () => Promise<void>,
@@ -104,7 +104,7 @@ async function removeUnless(
   return isThere;
 }
 
-/** An abandoned attachment does not prevent the removal. The report says that it is not retried any more. */
+/** Abandoned attachments do not prevent the removal. The report names them, because nothing retries them any more. */
 async function keptAbandoned(context: Context): Promise<string[]> {
   const { attachments, unreadable } = await abandonedOnNode(context);
   const what = [
@@ -147,22 +147,22 @@ async function deleteGone(context: Context, binDir: string): Promise<string[]> {
   return collectionLines(await collect(context, 0));
 }
 
-/** Drops records of the former network alone: its own DEL frees their addresses. */
+/** Drops records whose only network is the next one: its own DEL frees their addresses. */
 async function dropFreed(
   context: Context,
-  former: Candidate | undefined,
+  next: Candidate | undefined,
 ): Promise<string[]> {
   const records = recordDirectory(context);
   let dropped = 0;
   for await (const { record } of records.all()) {
-    if (!record || !isFreedBy(record, former)) continue;
+    if (!record || !isFreedBy(record, next)) continue;
     records.remove(record);
     dropped++;
   }
   return dropped === 0
     ? []
     : [
-        `dropped ${counted(dropped, "record")} of network ${quote(former?.list.name ?? "")}: its own DEL frees the addresses`,
+        `dropped ${counted(dropped, "record")} of network ${quote(next?.list.name ?? "")}: its own DEL frees the addresses`,
       ];
 }
 
