@@ -2,15 +2,21 @@
  * `genie agent --attach` by the compiled executable, with real plugins: the networks of a
  * running pod follow its annotations (agent.md "Hot attach and detach").
  */
+import type { V1Pod } from "@kubernetes/client-node";
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   existsSync,
+  mkdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import type { Agent } from "../../lib/agent/part.ts";
+import { createReconcile } from "../../lib/agent/pods/reconcile.ts";
+import { Records } from "../../lib/state/records.ts";
 import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
@@ -21,9 +27,11 @@ import {
   networksKey,
   staticLan,
 } from "../support/cluster.ts";
-import { patienceMs, until } from "../support/delegate.ts";
+import { contextOf } from "../support/context.ts";
+import { patienceMs, temporaryDirectory, until } from "../support/delegate.ts";
 import { changed, configure, recorded } from "../support/hot-cluster.ts";
 import { type Pod, nothing } from "../support/node.ts";
+import { attachmentOf, recordOf, resultsOf } from "../support/records.ts";
 
 afterAll(removeCerts);
 setDefaultTimeout(60_000);
@@ -384,6 +392,81 @@ echo '{"cniVersion":"1.0.0"}'
     expect(await hot.cluster.node.remains()).toEqual(nothing);
     expect(await hot.agent.end("SIGTERM")).toBe(0);
   });
+});
+
+describe("createReconcile", () => {
+  test.each<[string, string, Record<string, unknown>, string[], string]>([
+    [
+      "a network of the node goes",
+      "canal,weave",
+      {},
+      ["canal"],
+      "NetworkNotFound",
+    ],
+    [
+      "the configuration names another default network",
+      "default",
+      { default_plugin: "weave" },
+      ["canal", "weave"],
+      "PrimaryNetworkUnchanged",
+    ],
+  ])(
+    "%s: pods are compared again",
+    async (_, cni, config, networks, reason) => {
+      using directory = temporaryDirectory();
+      const { path } = directory;
+      const dataDir = join(path, "data");
+      const confDir = join(path, "net.d");
+      const networkFile = (name: string) => join(confDir, `${name}.conf`);
+      mkdirSync(confDir);
+      for (const name of ["canal", "weave"])
+        writeFileSync(networkFile(name), JSON.stringify({ name, type: "ptp" }));
+      const contextWith = (keys: Record<string, unknown>) =>
+        contextOf({
+          command: "STATUS",
+          config: { name: "genie", type: "genie", confDir, dataDir, ...keys },
+        });
+      const metadata = { namespace: "shop", name: "web", uid: "u" };
+      const pod: V1Pod = { metadata: { ...metadata, annotations: { cni } } };
+      const named = (network: string) => ({ element: { network } });
+      const record = recordOf("c1", {
+        pod: metadata,
+        attachments: [
+          attachmentOf("canal", "eth0", named("canal")),
+          attachmentOf("weave", "eth1", named("weave")),
+        ].slice(0, cni.split(",").length),
+      });
+      const result = { cniVersion: "1.0.0" } as const;
+      const records = new Records(dataDir);
+      records.write(record).close();
+      records.writeResults(record, resultsOf(record, [result, result]));
+      const stop = new AbortController();
+      const told: string[] = [];
+      let looks = 0;
+      const agent = {
+        context: contextWith({ default_plugin: "canal" }),
+        pods: () => ({
+          list: () => (looks++, [pod]),
+          get: () => pod,
+          subscribe: () => () => {},
+        }),
+        log: () => {},
+        event(_subject: unknown, _type: string, eventReason: string) {
+          told.push(eventReason);
+          stop.abort();
+        },
+      };
+      const part = createReconcile(10);
+      const running = part.run(agent as unknown as Agent, stop.signal);
+      await until(() => looks > 1, "the first comparison");
+      expect(told).toEqual([]);
+      for (const name of ["canal", "weave"])
+        if (!networks.includes(name)) rmSync(networkFile(name));
+      if (Object.keys(config).length > 0) agent.context = contextWith(config);
+      await running;
+      expect(told).toEqual([reason]);
+    },
+  );
 });
 
 /** The CPU time of a process, of user and system, from proc_pid_stat(5). */

@@ -5,11 +5,13 @@
  * and annotations.
  */
 import type { V1Pod } from "@kubernetes/client-node";
+import type { Context } from "../../attach/context.ts";
+import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { own } from "../../cni/json.ts";
 import { monotonicMs } from "../../linux/deadline.ts";
 import { networksAnnotation } from "../../select/attachment.ts";
 import type { Agent, Part } from "../part.ts";
-import { pause } from "../timing.ts";
+import { pause, repeat, together } from "../timing.ts";
 import { PodState } from "./pod-state.ts";
 import { PodSteps } from "./pod-steps.ts";
 import type { Informer } from "../watch/informer.ts";
@@ -23,17 +25,28 @@ const resyncMs = 30_000;
 /** The least milliseconds from look to look at a pod without an event, whatever fails. */
 const leastMs = 500;
 
-export const reconcile: Part = {
-  name: "attach",
-  synced: (agent) => agent.pods().state() === "current",
-  run: (agent, signal) => new Controller(agent, signal).run(),
-};
+export const reconcile: Part = createReconcile();
+
+/** `lookMs`: between two looks at the node's configuration and networks. */
+export function createReconcile(lookMs = 5000): Part {
+  return {
+    name: "attach",
+    synced: (agent) => agent.pods().state() === "current",
+    run(agent, signal) {
+      const controller = new Controller(agent, signal);
+      return together(
+        signal,
+        (end) => controller.run(end),
+        (end) => repeat(lookMs, end, () => controller.lookAtNode()),
+      );
+    },
+  };
+}
 
 /** The work queue, as long as the pods of the node, and its workers. */
 class Controller {
   readonly #agent: Agent;
   readonly #pods: Informer<V1Pod>;
-  readonly #signal: AbortSignal;
   readonly #steps: PodSteps;
   /** The states by the UIDs of the pods. */
   #states: ReadonlyMap<string, PodState> = new Map();
@@ -41,21 +54,22 @@ class Controller {
   /** Aborted when a pod may be due. */
   #woken = new AbortController();
   #unwatchDefinitions: (() => void) | undefined;
+  /** The node as it was at the last look. */
+  #node: { context: Context; files: readonly ConfFile[] } | undefined;
 
   constructor(agent: Agent, signal: AbortSignal) {
     this.#agent = agent;
     this.#pods = agent.pods();
-    this.#signal = signal;
     this.#steps = new PodSteps(agent, signal);
   }
 
-  async run(): Promise<void> {
+  async run(signal: AbortSignal): Promise<void> {
     const unsubscribe = this.#pods.subscribe((_, pod) => this.#enqueue(pod));
     try {
-      while (!this.#signal.aborted) {
+      while (!signal.aborted) {
         this.#woken = new AbortController();
         const ms = this.#startDue();
-        const wake = AbortSignal.any([this.#signal, this.#woken.signal]);
+        const wake = AbortSignal.any([signal, this.#woken.signal]);
         await pause(ms, wake);
       }
       await Promise.all(this.#running.values());
@@ -110,6 +124,17 @@ class Controller {
       );
   }
 
+  /** All pods are looked at again after a change of the configuration or of a network. */
+  lookAtNode(): void {
+    const { context } = this.#agent;
+    const before = this.#node;
+    const now = (this.#node = { context, files: filesOf(context) });
+    const isSame =
+      before?.context === context && Bun.deepEquals(before.files, now.files);
+    if (!before || isSame) return;
+    for (const pod of this.#pods.list()) this.#lookAgain(pod);
+  }
+
   /** The pods that name it are looked at again, at once. */
   #definitionChanged(name = "", namespace = ""): void {
     for (const pod of this.#pods.list()) {
@@ -117,9 +142,22 @@ class Controller {
       if (typeof text !== "string" || !text.includes(name)) continue;
       if (pod.metadata?.namespace !== namespace && !text.includes(namespace))
         continue;
-      this.#states.get(uidOf(pod))?.compareAgain();
-      this.#enqueue(pod);
+      this.#lookAgain(pod);
     }
+  }
+
+  #lookAgain(pod: V1Pod): void {
+    this.#states.get(uidOf(pod))?.compareAgain();
+    this.#enqueue(pod);
+  }
+}
+
+/** Those of a directory that cannot be read: none. */
+function filesOf({ config }: Context): readonly ConfFile[] {
+  try {
+    return readConfDir(config.confDir);
+  } catch {
+    return [];
   }
 }
 
