@@ -1,5 +1,6 @@
 /** Events of the interfaces that pods get and lose, found by comparing their records. */
 import { addressesOf } from "../../cni/result-query.ts";
+import { isMeant } from "../../kube/objects.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { requestedNetwork } from "../../select/addition.ts";
 import type { Attachment } from "../../select/attachment.ts";
@@ -71,14 +72,14 @@ function missingIn(
     .map(([, text]) => text);
 }
 
-/** undefined without a record of that name. Throws for one that cannot be read. */
+/** undefined without a record of that name and of this boot. Throws for one that cannot be read. */
 async function takeSnapshot(
   name: string,
   agent: Agent,
 ): Promise<Snapshot | undefined> {
-  const { records } = agent.context;
+  const { records, dependencies } = agent.context;
   const record = await records.readNamed(name);
-  if (!record) return undefined;
+  if (record?.bootId !== dependencies.bootId()) return undefined;
   const pod = podOf(record, agent);
   const interfaces = new Map<string, string>();
   if (!record.pod) return { pod, interfaces, isLone: true };
@@ -100,8 +101,9 @@ async function takeSnapshot(
 /** A static pod has another UID for the runtime than in the API. */
 function podOf({ pod }: AttachmentRecord, agent: Agent): Snapshot["pod"] {
   const { namespace = "", name = "", uid = "" } = pod ?? {};
-  const known = agent.pods().get(name, namespace)?.metadata?.uid;
-  return { namespace, name, uid: known ?? uid };
+  const known = agent.pods().get(name, namespace)?.metadata;
+  const isSame = isMeant(known?.uid ?? "", known?.annotations ?? {}, uid);
+  return { namespace, name, uid: (isSame && known?.uid) || uid };
 }
 
 /** In a record before 0.2.0, which has no origins, any network of the node may be the default one. */
