@@ -17,15 +17,17 @@ const event: AgentEvent = {
 const pod = (i: number) =>
   podSubject({ namespace: "shop", name: `pod-${i}`, uid: `u${i}` });
 
-/** A writer, its requests, and a clock that stands still. */
+/** A writer, its requests, and clocks that stand still. */
 function started(statusOf: (method: string) => number = () => 200) {
   type Body = Record<string, unknown>;
   const requests: { method: string; path: string; body: Body }[] = [];
   const logged: string[] = [];
-  let ms = 1_000_000;
+  let ms = 0;
+  let date = 1_000_000;
   const writer = new EventWriter({
     node: "node1",
-    now: () => new Date(ms),
+    now: () => new Date(date),
+    uptimeMs: () => ms,
     log: (_, message, fields) =>
       void logged.push(`${message}: ${String(fields?.["error"])}`),
     api: () =>
@@ -40,7 +42,13 @@ function started(statusOf: (method: string) => number = () => 200) {
         },
       } satisfies Pick<Api, "send"> as Api),
   });
-  return { writer, requests, logged, pass: (by: number) => void (ms += by) };
+  return {
+    writer,
+    requests,
+    logged,
+    pass: (by: number) => void (ms += by),
+    setClock: (to: number) => void (date = to),
+  };
 }
 
 describe("EventWriter", () => {
@@ -69,6 +77,23 @@ describe("EventWriter", () => {
       path: `/api/v1/namespaces/shop/events/${name}`,
       body: { count: 3, lastTimestamp: new Date(1_000_000).toISOString() },
     });
+  });
+
+  test("the clock is set back: counts are written, and new events too", async () => {
+    const { writer, requests, pass, setClock } = started();
+    for (let i = 0; i < 80; i++) writer.take({ ...event, message: `${i}` });
+    await writer.flush();
+    setClock(0);
+    pass(60_000);
+    writer.take({ ...event, message: "0" });
+    writer.take({ ...event, message: "new" });
+    await writer.flush();
+    expect(
+      requests.slice(80).map(({ method, body }) => [method, body]),
+    ).toMatchObject([
+      ["PATCH", { count: 2, lastTimestamp: new Date(0).toISOString() }],
+      ["POST", { message: "new" }],
+    ]);
   });
 
   test("a failure of each try's sandbox: the same event", async () => {

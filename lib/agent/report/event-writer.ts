@@ -42,12 +42,16 @@ interface Entry {
   object: CoreV1Event & { count: number; lastTimestamp: Date };
   /** The count that is written. */
   written: number;
-  /** When it was written, or tried. */
+  /** When it came last, by the uptime. */
+  takenMs: number;
+  /** When it was written, or tried, by the uptime. */
   triedMs: number | undefined;
 }
 
 interface EventWriterDependencies extends Pick<Agent, "node" | "api" | "log"> {
+  /** For the timestamps only: it may be set back. */
   now(): Date;
+  uptimeMs(): number;
 }
 
 export class EventWriter {
@@ -74,20 +78,22 @@ export class EventWriter {
       message.replace(ids, ""),
     ]);
     const now = this.#dependencies.now();
+    const ms = this.#dependencies.uptimeMs();
     const known = this.#entries.get(key);
     if (known) {
       known.object.count++;
       known.object.lastTimestamp = now;
+      known.takenMs = ms;
       return;
     }
     const bucket = this.#buckets.get(subjectKey) ?? newEventsOfSubject();
-    const ms = now.getTime();
     if (bucket.waitMs(ms) > 0 || this.#waiting().length >= mostWaiting) return;
     bucket.take(ms);
     this.#buckets.set(subjectKey, bucket);
     this.#entries.set(key, {
       object: objectOf(event, this.#dependencies.node, now),
       written: 0,
+      takenMs: ms,
       triedMs: undefined,
     });
   }
@@ -100,7 +106,7 @@ export class EventWriter {
 
   /** Writes those that are new, and the counts that were written a minute ago. Never throws. */
   async flush(): Promise<void> {
-    const ms = this.#dependencies.now().getTime();
+    const ms = this.#dependencies.uptimeMs();
     this.#forget(ms);
     for (const entry of this.#waiting()) {
       const { triedMs } = entry;
@@ -122,9 +128,8 @@ export class EventWriter {
   }
 
   #forget(nowMs: number): void {
-    for (const [key, { object }] of this.#entries)
-      if (nowMs - object.lastTimestamp.getTime() > limits.forget)
-        this.#entries.delete(key);
+    for (const [key, { takenMs }] of this.#entries)
+      if (nowMs - takenMs > limits.forget) this.#entries.delete(key);
     for (const [subjectKey, bucket] of this.#buckets)
       if (bucket.isFull(nowMs)) this.#buckets.delete(subjectKey);
   }

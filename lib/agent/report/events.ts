@@ -26,8 +26,8 @@ export const events: Part = {
   synced: (agent) => agent.pods().state() === "current",
   async run(agent, signal) {
     const { node, api, log } = agent;
-    const { now } = agent.context.dependencies;
-    const writer = new EventWriter({ node, api, log, now });
+    const { now, uptimeMs } = agent.context.dependencies;
+    const writer = new EventWriter({ node, api, log, now, uptimeMs });
     agent.eventSink = (event) => writer.take(event);
     const calls = agent.calls();
     let unsubscribe = () => {};
