@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Retries } from "../../lib/agent/pods/retries.ts";
+import { Retries } from "../../lib/agent/retries.ts";
 import { PodState } from "../../lib/agent/pods/pod-state.ts";
 import { monotonicMs } from "../../lib/linux/deadline.ts";
 
@@ -80,6 +80,12 @@ describe("Retries", () => {
     expect(retries.nextMs()).toBeLessThanOrEqual(0);
     retries.forget("a");
     expect([retries.isDue("a"), retries.isWaiting("b")]).toEqual([false, true]);
+  });
+
+  test("later: the number of failures; no pause is longer than the longest", () => {
+    const retries = new Retries(10);
+    expect([retries.later("a"), retries.later("a")]).toEqual([1, 2]);
+    expect(retries.nextMs()).toBeLessThanOrEqual(10);
   });
 
   test("laterOnly: the others are forgotten", () => {

@@ -12,7 +12,7 @@ import {
 } from "../../select/attachment.ts";
 import { TokenBucket } from "../timing.ts";
 import type { IndexedRecord } from "../record-index.ts";
-import { Retries } from "./retries.ts";
+import { Retries } from "../retries.ts";
 
 export class PodState {
   /** When the pod is looked at next, by the monotonic clock. */

@@ -5,7 +5,7 @@
  */
 import { monotonicMs } from "../../linux/deadline.ts";
 import { requestChange } from "./change-request.ts";
-import { Retries } from "./retries.ts";
+import { Retries } from "../retries.ts";
 import { podSubject } from "../report/event-writer.ts";
 import { namespacedName } from "../watch/kinds.ts";
 import type { Agent, Part } from "../part.ts";

@@ -5,7 +5,6 @@
  * PATCH carries the version of the pod that was read before the file was looked at again,
  * so that it can never replace the status of a later ADD.
  */
-import { monotonicMs } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { removeFile } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
@@ -15,8 +14,9 @@ import { statusSynced } from "../../state/synced.ts";
 import { keepSynced } from "../keep-synced.ts";
 import { namespacedName } from "../watch/kinds.ts";
 import type { Agent, Part } from "../part.ts";
-import { backoff, pause, together } from "../timing.ts";
+import { pause, together } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
+import { Retries } from "../retries.ts";
 import { patchStatus, readPodVersion } from "./pod-request.ts";
 
 /** Milliseconds. */
@@ -76,14 +76,13 @@ interface Entry {
   due: DueStatus | undefined;
   /** The ID of the status that this process has written. */
   written?: string;
-  failures: number;
-  /** Not tried before this time of the monotonic clock. */
-  notBefore: number;
 }
 
 class Queue {
   readonly #agent: Agent;
   readonly #entries = new Map<string, Entry>();
+  /** Of statuses that are due, by the name of the record. */
+  readonly #retries = new Retries(limits.longestPause);
   /** Aborted when another status may be due. */
   #woken = new AbortController();
 
@@ -135,34 +134,27 @@ class Queue {
       // A torn file of results says nothing.
     }
     if (known?.uptimeMs === uptimeMs) {
-      if (known.due?.id === due?.id) return;
-      Object.assign(known, { due, failures: 0, notBefore: 0 });
+      if (known.due?.id !== due?.id) this.#retries.forget(name);
+      known.due = due;
       return;
     }
-    this.#entries.set(name, {
-      name,
-      identity: { containerId, ifname },
-      pod,
-      uptimeMs,
-      due,
-      failures: 0,
-      notBefore: 0,
-    });
+    this.#retries.forget(name);
+    const identity = { containerId, ifname };
+    this.#entries.set(name, { name, identity, pod, uptimeMs, due });
   }
 
   /** Writes the statuses that are due, and waits for the next one. */
   async #writeDue(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#woken = new AbortController();
-      const now = monotonicMs();
       const due = [...this.#entries.values()].filter((entry) => entry.due);
-      const ready = due.filter(({ notBefore }) => notBefore <= now);
+      this.#retries.keepOnly(...due.map(({ name }) => name));
+      const ready = due.filter(({ name }) => !this.#retries.isWaiting(name));
       const some = ready.slice(0, parallel);
       await Promise.all(some.map((entry) => this.#handle(entry, signal)));
       if (some.length > 0) continue;
-      const waits = due.map(({ notBefore }) => notBefore - now);
       const wake = AbortSignal.any([signal, this.#woken.signal]);
-      await pause(Math.min(limits.rescan, ...waits), wake);
+      await pause(Math.min(limits.rescan, this.#retries.nextMs()), wake);
     }
   }
 
@@ -175,15 +167,13 @@ class Queue {
       // Another one may be due by now.
       if (entry.due?.id === id) entry.due = undefined;
       // The API server is back: others need not wait.
-      for (const other of this.#entries.values()) other.notBefore = 0;
+      this.#retries.hurry();
       recordDirectory(this.#agent.context).noteWritten(entry.identity, id);
     } catch (error) {
       if (signal.aborted) return;
-      entry.failures++;
-      const { longestPause: longestMs } = limits;
-      entry.notBefore = monotonicMs() + backoff(entry.failures, { longestMs });
+      const failures = this.#retries.later(entry.name);
       const problem = { ...subjectOf(entry), error: messageOf(error) };
-      const level = entry.failures === 1 ? "warn" : "debug";
+      const level = failures === 1 ? "warn" : "debug";
       this.#agent.log(
         level,
         "failed to write the pod's network status",

@@ -1,6 +1,6 @@
-/** When steps and repairs that failed are tried again: after pauses that double. */
-import { monotonicMs } from "../../linux/deadline.ts";
-import { backoff } from "../timing.ts";
+/** When what failed is tried again: after pauses that double. */
+import { monotonicMs } from "../linux/deadline.ts";
+import { backoff } from "./timing.ts";
 
 interface Retry {
   failures: number;
@@ -10,11 +10,20 @@ interface Retry {
 
 export class Retries {
   readonly #byKey = new Map<string, Retry>();
+  readonly #longestMs: number | undefined;
 
-  later(key: string): void {
+  /** `longestMs`: the longest pause. */
+  constructor(longestMs?: number) {
+    this.#longestMs = longestMs;
+  }
+
+  /** Returns the number of failures in a row. */
+  later(key: string): number {
     const failures = (this.#byKey.get(key)?.failures ?? 0) + 1;
-    const at = monotonicMs() + backoff(failures);
+    const at =
+      monotonicMs() + backoff(failures, { longestMs: this.#longestMs });
     this.#byKey.set(key, { failures, at });
+    return failures;
   }
 
   /** Tries this one later, and forgets the others. */
