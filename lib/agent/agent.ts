@@ -74,6 +74,9 @@ const endWithinMs = 4000;
 /** Milliseconds: a part that ran longer begins with short pauses again when it fails. */
 const steadyMs = 60_000;
 
+/** Milliseconds of the longest pause: a node waits for its labels when the API server is back. */
+const longestMs = 60_000;
+
 /** Runs all parts until the signal is aborted; a part that does not end then is left. */
 export async function runParts(
   parts: readonly Part[],
@@ -107,7 +110,7 @@ async function supervise(
       const fields: Fields = { part: part.name, error: messageOf(error) };
       agent.log("error", "a part failed and is started again", fields);
     }
-    await pause(backoff(failures), signal);
+    await pause(backoff(failures, { longestMs }), signal);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The process of `genie agent`: its parts, its end, its arguments (agent.md). */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import {
   existsSync,
   mkdirSync,
@@ -173,6 +173,24 @@ describe("runParts", () => {
     await running;
     expect(calls).toEqual(["bad", "good", "bad"]);
     expect(said[0]).toEqual(["error", { part: "bad", error: "no" }]);
+  });
+
+  test("a part that always fails: called each minute at least", async () => {
+    const controller = new AbortController();
+    let calls = 0;
+    const run = () => Promise.reject(new Error(`call ${calls++}`));
+    jest.useFakeTimers();
+    try {
+      void runParts([{ name: "bad", run }], silent, controller.signal);
+      for (let minutes = 0; minutes < 15; minutes++) {
+        for (let i = 0; i < 20; i++) await Promise.resolve();
+        jest.advanceTimersByTime(60_000);
+      }
+      expect(calls).toBe(15);
+    } finally {
+      controller.abort();
+      jest.useRealTimers();
+    }
   });
 
   test("a part that does not end is left", async () => {
