@@ -43,6 +43,8 @@ export async function openRouting(
 export class PodRouting {
   readonly #pod: RoutedPod;
   #opened: PodNetwork | undefined;
+  /** The pod's interfaces after the last attachment. */
+  #links: ReadonlyMap<string, number> = new Map();
   /** The routes out of the pod after the last attachment. */
   #exitRoutes: readonly Uint8Array[] = [];
   /** Those of a running pod before the attachment that is added to it. */
@@ -72,8 +74,8 @@ export class PodRouting {
    * The result of `add`. A plugin that fails with "file exists" because an earlier
    * network has a default route is deleted by `del`, and tried once more without that
    * route. Throws the error of the second try; of the first where there is none: no
-   * earlier default route, a `del` that fails, or a running pod, whose default routes
-   * are in use.
+   * earlier default route, a `del` that fails, a running pod, whose default routes
+   * are in use, or an interface of that name, which the `del` would delete.
    */
   async execute(
     add: () => Promise<Result>,
@@ -83,9 +85,11 @@ export class PodRouting {
       return await add();
     } catch (thrown) {
       const failure = CniError.from(thrown);
-      const { context, isRunning } = this.#pod;
+      const { context, isRunning, attachments, added } = this.#pod;
       if (context.config.defaultRoutes === "keep") throw failure;
       if (isRunning || !saysFileExists(failure)) throw failure;
+      const { ifname = "" } = attachments[added.length] ?? {};
+      if (this.#links.has(ifname)) throw failure;
       return (await this.#loadMoves()).retry(failure, add, del);
     }
   }
@@ -93,7 +97,7 @@ export class PodRouting {
   /** Remembers the interfaces of an attachment. Throws 999 when one of an earlier attachment is gone. */
   async added(attachment: Attachment, result: Result): Promise<void> {
     const { added } = this.#pod;
-    const links = this.#network.links();
+    const links = (this.#links = this.#network.links());
     for (const earlier of added) {
       for (const [name, ifindex] of earlier.interfaces) {
         if (links.get(name) === ifindex) continue;

@@ -4,6 +4,8 @@
  * that remove another network's interface are found out.
  */
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { nothing } from "../support/node.ts";
 import { type Insisting, insist } from "../support/insisting-plugin.ts";
 import { networksKey } from "../support/cluster.ts";
@@ -159,6 +161,40 @@ describe('"file exists"', () => {
     });
     expect(started.calls[0]?.()).toEqual(["ADD eth1", "DEL eth1"]);
     expect(await routed.node.remains()).toEqual(nothing);
+  });
+
+  test("an interface of that name, made by an earlier network's chain: not tried again, so it is not replaced", async () => {
+    await using started = await start(calico);
+    const { routed } = started;
+    const { node } = routed;
+    const log = join(node.directory, "tap.calls");
+    node.plugin(
+      "tap",
+      `#!/bin/sh
+cat >/dev/null
+echo "$CNI_COMMAND $CNI_IFNAME" >>${log}
+case $CNI_COMMAND in
+ADD) ip -n \${CNI_NETNS##*/} link add eth1 type bridge || { echo '{"code":999,"msg":"file exists"}'; exit 1; }
+  echo '{"cniVersion":"1.0.0"}' ;;
+DEL) ip -n \${CNI_NETNS##*/} link delete eth1 2>/dev/null; : ;;
+esac
+`,
+    );
+    const tap = { cniVersion: "1.0.0", name: "tap-net", type: "tap" };
+    node.network("tap.conf", tap);
+    node.network("chain.conflist", {
+      cniVersion: "1.0.0",
+      name: "chain-net",
+      plugins: [{ type: "calico" }, { type: "tap" }],
+    });
+    const pod = await routed.pod("chain,tap");
+    expect(await routed.cluster.refuse(pod)).toMatchObject({
+      code: 999,
+      msg: expect.stringContaining("file exists"),
+    });
+    const calls = readFileSync(log, "utf8").split("\n").filter(Boolean);
+    expect(calls).toEqual(["ADD eth0", "ADD eth1", "DEL eth1", "DEL eth0"]);
+    expect(await node.remains()).toEqual(nothing);
   });
 
   test("once: the second failure ends the ADD, and everything is undone", async () => {
