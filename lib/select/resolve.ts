@@ -32,7 +32,7 @@ export function resolve(
     // The runtime's own port mappings and bandwidth go to the primary (NPWG
     // §7.5).
     const runtimeConfig = ifname === context.ifname ? config.runtimeConfig : {};
-    const capabilityArgs = { ...runtimeConfig, ...network.capabilityArgs };
+    const capabilityArgs = withRequests(runtimeConfig, network.capabilityArgs);
     const { list, ...rest } = network;
     attachments.push({ list, ifname, ...rest, capabilityArgs });
   }
@@ -45,6 +45,19 @@ export function resolve(
     requireServedOnce(named, config);
   }
   return attachments;
+}
+
+/** Of an element's requests, its ports do not replace the runtime's: those are the pod's `hostPort`. */
+function withRequests(
+  runtimeConfig: Readonly<Record<string, unknown>>,
+  requests: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const ports = [runtimeConfig["portMappings"], requests["portMappings"]];
+  return {
+    ...runtimeConfig,
+    ...requests,
+    ...(ports.every(Array.isArray) && { portMappings: ports.flat() }),
+  };
 }
 
 function nodeAttachment(

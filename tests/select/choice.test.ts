@@ -104,6 +104,27 @@ describe("resolve", () => {
     ]);
   });
 
+  test("ports that an element requests are added to the runtime's, other requests replace them", () => {
+    const element = {
+      name: "blue",
+      portMappings: [{ hostPort: 81, containerPort: 1, protocol: "udp" }],
+      bandwidth: { ingressRate: 2 },
+    };
+    const portMappings = [{ hostPort: 80, containerPort: 8080 }];
+    const bandwidth = { ingressRate: 1 };
+    const dns = { servers: ["10.96.0.10"] };
+    const runtimeConfig = { portMappings, bandwidth, dns };
+    const [primary] = select(
+      { [byDefault]: JSON.stringify(element) },
+      { runtimeConfig },
+    );
+    expect(primary?.capabilityArgs).toEqual({
+      portMappings: [...portMappings, ...element.portMappings],
+      bandwidth: element.bandwidth,
+      dns,
+    });
+  });
+
   test.each<
     [cni: string | undefined, config: object, expected: Partial<Attachment>]
   >([
