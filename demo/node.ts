@@ -7,7 +7,7 @@
 import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { $ } from "bun";
-import { tlsSessionFile } from "../lib/kube/tls-session.ts";
+import { tlsSessionFile } from "../lib/http/tls-session.ts";
 import type { StoredObject } from "../tests/support/api-objects.ts";
 import type { ApiServer } from "../tests/support/api-server.ts";
 import { Netns } from "../tests/support/netns.ts";

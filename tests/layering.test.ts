@@ -1,6 +1,6 @@
 /**
  * The direction of imports: genie → cli → agent → attach → state → select → kube, kubelet →
- * cni → linux, never back, never across, never in a circle. Slow packages are lazy, because a pod
+ * http → cni → linux, never back, never across, never in a circle. Slow packages are lazy, because a pod
  * would pay milliseconds for loading them; lib/cni is a library that knows nothing of
  * genie.
  */
@@ -22,6 +22,7 @@ const layers = [
   ["lib/state"],
   ["lib/select"],
   ["lib/kube", "lib/kubelet"],
+  ["lib/http"],
   ["lib/cni"],
   ["lib/linux"],
 ];
@@ -159,6 +160,8 @@ describe("layering, the test itself", () => {
     ["lib/state/a.ts", "type", "lib/attach/b.ts", false],
     ["lib/select/a.ts", "type", "lib/attach/b.ts", false],
     ["lib/kube/a.ts", "static", "lib/select/b.ts", false],
+    ["lib/kube/a.ts", "static", "lib/http/b.ts", true],
+    ["lib/http/a.ts", "type", "lib/kube/b.ts", false],
     ["lib/kubelet/a.ts", "static", "lib/kube/b.ts", false],
     ["lib/attach/a.ts", "static", "lib/kubelet/b.ts", false],
     ["lib/attach/a.ts", "dynamic", "lib/kubelet/b.ts", true],

@@ -7,7 +7,7 @@ import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import { jsonIfAny, own, ownText } from "../cni/json.ts";
 import type { Credential } from "./access/credential.ts";
-import type { HttpResponse } from "./http-response.ts";
+import type { HttpResponse } from "../http/http-response.ts";
 
 /** Always code 11: kubelet tries the pod again (selection.md §1). */
 export class ApiError extends CniError {

@@ -31,7 +31,7 @@ export type {
 export { ApiError } from "./api-error.ts";
 export { fetchPod, isStaticPod } from "./objects.ts";
 export type { Try } from "./request.ts";
-export { tlsSessionFile } from "./tls-session.ts";
+export { tlsSessionFile } from "../http/tls-session.ts";
 
 export interface Kube {
   /**

@@ -12,11 +12,11 @@ import {
   ResponseReader,
   type Complete,
   type HttpResponse,
-} from "./http-response.ts";
+} from "../http/http-response.ts";
 import { parseIp } from "../linux/address.ts";
 import { bytesOf } from "../linux/text.ts";
 import type { Credential } from "./access/credential.ts";
-import { KeptSession } from "./tls-session.ts";
+import { KeptSession } from "../http/tls-session.ts";
 
 interface Address {
   hostname: string;

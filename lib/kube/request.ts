@@ -15,7 +15,7 @@ import {
   refusal,
 } from "./api-error.ts";
 import type { HttpRequest, Send } from "./connection.ts";
-import { type HttpResponse, bodyLimit } from "./http-response.ts";
+import { type HttpResponse, bodyLimit } from "../http/http-response.ts";
 
 export interface Call extends HttpRequest {
   /** For messages: `get pod "ns/name"`. */

@@ -32,7 +32,7 @@ import {
 } from "./api-error.ts";
 import type { HttpRequest } from "./connection.ts";
 import type { Credential } from "./access/credential.ts";
-import { type HttpResponse, bodyLimit } from "./http-response.ts";
+import { type HttpResponse, bodyLimit } from "../http/http-response.ts";
 import { type Session, createSession } from "./request.ts";
 
 export interface Api {

@@ -10,7 +10,7 @@ import {
   type Complete,
   MalformedResponse,
   ResponseReader,
-} from "../../lib/kube/http-response.ts";
+} from "../../lib/http/http-response.ts";
 import { fewRuns, runs } from "./arbitraries.ts";
 
 const server = serve();

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { tlsSessionFile } from "../../lib/kube/tls-session.ts";
+import { tlsSessionFile } from "../../lib/http/tls-session.ts";
 import { makeCerts } from "../support/certs.ts";
 import {
   kubeOf,

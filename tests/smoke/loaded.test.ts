@@ -81,7 +81,7 @@ function importsOf(chunk: string): string[] {
 
 /** Modules that no pod of one network needs: commands, Kubernetes, gRPC, rtnetlink, packages. */
 const foreign =
-  /^\/\/ (?:\S*node_modules\/|lib\/(?:cli|kubelet)\/|lib\/linux\/(?:pod-|net(?!ns\.)|r(?:each|oute|tnet)|nexthop)|lib\/kube\/(?!options\.ts))/m;
+  /^\/\/ (?:\S*node_modules\/|lib\/(?:cli|http|kubelet)\/|lib\/linux\/(?:pod-|net(?!ns\.)|r(?:each|oute|tnet)|nexthop)|lib\/kube\/(?!options\.ts))/m;
 
 describe("the executable, modules loaded", () => {
   test.each([

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../attach/context.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
-import { tlsSessionFile } from "../../kube/tls-session.ts";
+import { tlsSessionFile } from "../../http/tls-session.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Candidate } from "../../select/node-networks.ts";

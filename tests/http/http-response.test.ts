@@ -5,7 +5,7 @@ import {
   type Complete,
   MalformedResponse,
   bodyLimit,
-} from "../../lib/kube/http-response.ts";
+} from "../../lib/http/http-response.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
