@@ -18,8 +18,8 @@ import {
   parsePod,
 } from "./objects.ts";
 import { ApiError } from "./api-error.ts";
-import { type Send, type Transport, createTransport } from "./connection.ts";
 import { type Call, type Wire, call, createSession } from "./request.ts";
+import { type Transport, createTransport } from "./transport.ts";
 
 export type {
   KubeObject,
@@ -65,7 +65,7 @@ export interface Kube {
   connect(): Promise<void>;
 }
 
-/** The dependencies and time limits; every one has a default. */
+/** The dependencies and time limits. */
 export interface KubeDependencies extends Wire, Transport, Surroundings {
   /** Milliseconds for one GET with retries (`apiTimeout`). */
   apiTimeout: number;
@@ -75,23 +75,23 @@ export interface KubeDependencies extends Wire, Transport, Surroundings {
    */
   cachedReads: boolean;
   /** The end of the present phase. */
-  deadline: Deadline;
+  deadline?: Deadline;
   clock: Clock;
   /** Where TLS sessions are kept for the next process; absent: nowhere. */
-  sessionFile: string;
+  sessionFile?: string;
 }
 
 /** Milliseconds for the patch with retries (selection.md §7). */
 const patchBudget = 3000;
 
-/** Reads and connects at the first request. */
+/** Reads and connects at the first request. Every dependency has a default. */
 export function createKube(
   options: KubeOptions,
   given: Partial<KubeDependencies> = {},
 ): Kube {
-  const dependencies: CompleteDependencies = {
+  const dependencies: KubeDependencies = {
     ...defaults,
-    ...transportOf(given.sessionFile),
+    ...createTransport(given.sessionFile),
     ...given,
   };
   const { apiTimeout, cachedReads, deadline, clock } = dependencies;
@@ -159,27 +159,6 @@ async function readCached(
   }
 }
 
-/** Through the kubeconfig's proxy, else over our own connection. */
-function transportOf(sessionFile: string | undefined): Transport {
-  const direct = createTransport(sessionFile);
-  return {
-    connect(access, credential) {
-      if (access.proxy === false) direct.connect(access, credential);
-    },
-    send(request, access, credential, signal) {
-      const { send } = access.proxy === false ? direct : proxied;
-      return send(request, access, credential, signal);
-    },
-  };
-}
-
-const proxied: { send: Send } = {
-  async send(...request) {
-    const { sendByProxy } = await import("./typed-api.ts");
-    return sendByProxy(...request);
-  },
-};
-
 /**
  * Throws 7 for a configuration or kubeconfig without a usable server. Sends no
  * request and executes no credential plugin (STATUS).
@@ -191,14 +170,7 @@ export async function requireAccess(
   await openAccess(options, { ...defaults, ...surroundings });
 }
 
-type CompleteDependencies = Omit<
-  KubeDependencies,
-  "deadline" | "sessionFile"
-> & {
-  deadline?: Deadline;
-};
-
-const defaults: Omit<CompleteDependencies, keyof Transport> = {
+const defaults: Omit<KubeDependencies, keyof Transport> = {
   apiTimeout: 10_000,
   cachedReads: false,
   clock: () => performance.now(),
@@ -221,10 +193,13 @@ export function podRequest(
   name: string,
   verb: string,
 ): Call {
-  const action = () => `${verb} pod ${quote(`${namespace}/${name}`)}`;
-  const path = `/api/v1/namespaces/${segment(namespace, action)}/pods/${segment(name, action)}`;
-  const unknownKind = "the server knows no pods: is it an API server?";
-  return { action, method: "GET", path, subject: { name, unknownKind } };
+  const pods = {
+    verb: `${verb} pod`,
+    api: "/api/v1",
+    plural: "pods",
+    unknownKind: "the server knows no pods: is it an API server?",
+  };
+  return objectRequest(pods, namespace, name);
 }
 
 function statusRequest(namespace: string, name: string, patch: object): Call {
@@ -237,17 +212,39 @@ function statusRequest(namespace: string, name: string, patch: object): Call {
 }
 
 export function definitionRequest(namespace: string, name: string): Call {
-  const action = () =>
-    `get network attachment definition ${quote(`${namespace}/${name}`)}`;
-  const resources = `/apis/k8s.cni.cncf.io/v1/namespaces/${segment(namespace, action)}/network-attachment-definitions`;
-  const path = `${resources}/${segment(name, action)}`;
-  const unknownKind =
-    "the kind NetworkAttachmentDefinition is not installed: the cluster has no CustomResourceDefinition network-attachment-definitions.k8s.cni.cncf.io";
+  const definitions = {
+    verb: "get network attachment definition",
+    api: "/apis/k8s.cni.cncf.io/v1",
+    plural: "network-attachment-definitions",
+    unknownKind:
+      "the kind NetworkAttachmentDefinition is not installed: the cluster has no CustomResourceDefinition network-attachment-definitions.k8s.cni.cncf.io",
+  };
+  return objectRequest(definitions, namespace, name);
+}
+
+interface Resource {
+  /** For messages: `get pod`. */
+  verb: string;
+  /** The path of group and version. */
+  api: string;
+  plural: string;
+  /** For messages, if the server does not know it. */
+  unknownKind: string;
+}
+
+/** A GET of one object. Throws 4 for a namespace or name that no path can have. */
+export function objectRequest(
+  { verb, api, plural, unknownKind }: Resource,
+  namespace: string,
+  name: string,
+): Call {
+  const action = () => `${verb} ${quote(`${namespace}/${name}`)}`;
+  const path = `${api}/namespaces/${segment(namespace, action)}/${plural}/${segment(name, action)}`;
   return { action, method: "GET", path, subject: { name, unknownKind } };
 }
 
 /** One segment of a path. Throws 4 for ".", ".." and "", which no encoding makes safe. */
-export function segment(name: string, action: () => string): string {
+function segment(name: string, action: () => string): string {
   if (name === "" || name === "." || name === "..") {
     throw new CniError(
       Code.invalidEnvironment,

@@ -14,7 +14,8 @@ import {
   connectionFailure,
   refusal,
 } from "./api-error.ts";
-import type { HttpRequest, Send } from "./connection.ts";
+import type { HttpRequest } from "../http/http-request.ts";
+import type { Send } from "./transport.ts";
 import { type HttpResponse, bodyLimit } from "../http/http-response.ts";
 
 export interface Call extends HttpRequest {

@@ -7,8 +7,9 @@ import { jsonIfAny } from "../cni/json.ts";
 import { jsonObject, map, object, parse } from "../cni/schema.ts";
 import { quote } from "../linux/text.ts";
 import { ApiError } from "./api-error.ts";
-import { type Kube, podRequest, segment } from "./client.ts";
+import { type Kube, objectRequest, podRequest } from "./client.ts";
 import { type PodIdentity, isMeant, otherPod } from "./objects.ts";
+import type { Call } from "./request.ts";
 
 interface SliceDevice {
   pool: string;
@@ -45,12 +46,12 @@ export async function listSliceDevices(
   driver: string,
 ): Promise<SliceDevice[]> {
   const selector = `spec.nodeName=${node},spec.driver=${driver}`;
-  const action = () => `list resourceslices of driver ${quote(driver)}`;
-  const list = await read(kube, sliceList, {
-    path: `resourceslices?fieldSelector=${encodeURIComponent(selector)}`,
-    name: "",
-    action,
-  });
+  const list = await read(kube, sliceList, (api) => ({
+    method: "GET",
+    path: `${api}/resourceslices?fieldSelector=${encodeURIComponent(selector)}`,
+    action: () => `list resourceslices of driver ${quote(driver)}`,
+    subject: { name: "", unknownKind },
+  }));
   const items = list.items ?? [];
   const newest = new Map<string, number>();
   for (const { spec } of items) {
@@ -143,12 +144,14 @@ export async function getAllocation(
   kube: Kube,
   { namespace, name }: { namespace: string; name: string },
 ) {
-  const action = () => `get resourceclaim ${quote(`${namespace}/${name}`)}`;
-  const claim = await read(kube, resourceClaim, {
-    path: `namespaces/${segment(namespace, action)}/resourceclaims/${segment(name, action)}`,
-    name,
-    action,
-  });
+  const resource = {
+    verb: "get resourceclaim",
+    plural: "resourceclaims",
+    unknownKind,
+  };
+  const claim = await read(kube, resourceClaim, (api) =>
+    objectRequest({ ...resource, api }, namespace, name),
+  );
   const results = claim.status?.allocation?.devices?.results ?? [];
   return results.map(({ shareID, ...one }) => ({
     ...one,
@@ -166,22 +169,18 @@ const versions = ["v1", "v1beta1"] as const;
 async function read<S extends v.GenericSchema>(
   kube: Kube,
   schema: S,
-  { path, name, action }: { path: string; name: string; action: () => string },
+  requestTo: (api: string) => Call,
 ): Promise<v.InferInput<S>> {
   let failure: unknown;
   for (const version of versions) {
+    const request = requestTo(`/apis/resource.k8s.io/${version}`);
     try {
-      const text = await kube.get({
-        method: "GET",
-        path: `/apis/resource.k8s.io/${version}/${path}`,
-        action,
-        subject: { name, unknownKind },
-      });
-      return decode(schema, text, action);
+      return decode(schema, await kube.get(request), request.action);
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 404) throw error;
       // The version is served, but there is no such object.
-      if (name !== "" && !error.message.includes(unknownKind)) throw error;
+      if (request.subject.name !== "" && !error.message.includes(unknownKind))
+        throw error;
       failure ??= error;
     }
   }

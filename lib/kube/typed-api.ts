@@ -30,9 +30,8 @@ import {
   passingText,
   statusText,
 } from "./api-error.ts";
-import type { HttpRequest } from "./connection.ts";
-import type { Credential } from "./access/credential.ts";
-import { type HttpResponse, bodyLimit } from "../http/http-response.ts";
+import { bodyLimit } from "../http/http-response.ts";
+import { type Init, fetchApi, readBody } from "./api-fetch.ts";
 import { type Session, createSession } from "./request.ts";
 
 export interface Api {
@@ -73,12 +72,6 @@ export class Unreachable extends ApiError {
 
 /** Milliseconds of one call. */
 const limitMs = 5000;
-
-interface Init {
-  method: string;
-  headers: Record<string, string>;
-  body?: string;
-}
 
 /**
  * Throws 7 for a configuration without a usable server. Sends no request. Server and
@@ -211,12 +204,7 @@ async function request(
   const { server } = access;
   const credential = await access.credential(new Deadline(limitMs));
   try {
-    return await fetch(server + path, {
-      ...init,
-      headers: { ...init.headers, ...identifying(credential) },
-      signal,
-      ...guarded(access, credential),
-    });
+    return await fetchApi(path, init, access, credential, signal);
   } catch (cause) {
     const isLate = signal.aborted && isTimeout(signal.reason);
     if (signal.aborted && !isLate) throw signal.reason;
@@ -235,64 +223,6 @@ export function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === "TimeoutError";
 }
 
-/** A pod's request through the `proxy-url` of a kubeconfig, as `Send`. */
-export async function sendByProxy(
-  { method, path, body }: HttpRequest,
-  access: Access,
-  credential: Credential,
-  signal: AbortSignal,
-): Promise<HttpResponse> {
-  const response = await fetch(access.server + path, {
-    method,
-    headers: {
-      accept: "application/json",
-      // A compressed response could exceed its limit before it is visible.
-      "accept-encoding": "identity",
-      ...identifying(credential),
-      ...(body && { "content-type": body.contentType }),
-    },
-    ...(body && { body: body.text }),
-    decompress: false,
-    signal,
-    ...guarded(access, credential),
-  });
-  const text = await readBody(response);
-  const retryAfter = response.headers.get("retry-after");
-  return {
-    status: response.status,
-    ...(text !== undefined && { text }),
-    ...(retryAfter !== null && { retryAfter }),
-  };
-}
-
-/** The headers with the credential. */
-function identifying({ authorization }: Credential): Record<string, string> {
-  return {
-    "user-agent": "genie",
-    ...(authorization !== undefined && { authorization }),
-  };
-}
-
-/** Sets every option: the environment can change each default. */
-function guarded(
-  { proxy, tls }: Access,
-  { certificate, key }: Credential,
-): BunFetchRequestInit {
-  return {
-    // NO_PROXY comes from the environment too.
-    proxy: proxy && { url: proxy, respectNoProxy: false },
-    verbose: false,
-    redirect: "error",
-    ...(tls && {
-      tls: {
-        ...tls,
-        ...(certificate !== undefined && { cert: certificate }),
-        ...(key !== undefined && { key }),
-      },
-    }),
-  };
-}
-
 /** The value of a response in JSON of at most `limit` bytes. Throws Error, and the connection's. */
 export async function jsonOf(
   response: Response,
@@ -301,21 +231,4 @@ export async function jsonOf(
   const text = await readBody(response, limit);
   if (text !== undefined) return JSON.parse(text);
   throw new Error(`the response is larger than ${limit >> 20} MiB`);
-}
-
-/** Undefined if it exceeds the limit. Throws the connection's error. */
-async function readBody(
-  response: Response,
-  limit = bodyLimit,
-): Promise<string | undefined> {
-  const body: ReadableStream<Uint8Array> | null = response.body;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  // Leaving the loop cancels the stream, which closes the connection.
-  for await (const chunk of body ?? []) {
-    size += chunk.byteLength;
-    if (size > limit) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

@@ -1,21 +1,37 @@
 /**
  * The devices that the kubelet allotted to a pod, handed out to its networks in their
  * order, each once (devices.md): those of device plugins here, those of claims by
- * claim-allotment.ts.
+ * claim-allotment.ts. The other modules for this are loaded with it.
  */
 import { Code, CniError, invalidConfig } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { plain, quote } from "../linux/text.ts";
 import { type AllottedDevice, ClaimAllotment } from "./claim-allotment.ts";
+import { kubeletDirectories, readClaimMetadata } from "./claim-metadata.ts";
 import { TakenDevices, type UsedDevice } from "./taken-devices.ts";
 import { naturalOrder } from "./natural-order.ts";
 import type { ClaimRequest, Sources } from "./pod-claims.ts";
+import { podContainers } from "./podresources.ts";
 import type { PodResources } from "./podresources-schema.ts";
 
 /** With both, the claim decides: `resource` is what the definition names. */
 export interface DeviceRequest {
   resource?: string | undefined;
   claim?: ClaimRequest | undefined;
+}
+
+/** From the kubelet, and the metadata files of DRA drivers on this node. Throws CniError 11. */
+export async function openAllotment(
+  pod: Parameters<typeof podContainers>[0],
+  kubelet: Parameters<typeof podContainers>[1],
+  sources: Omit<Sources, "metadata">,
+  inUse: readonly UsedDevice[],
+): Promise<Allotment> {
+  const containers = await podContainers(pod, kubelet);
+  const directories = kubeletDirectories(kubelet.socket);
+  const metadata: Sources["metadata"] = (driver, claim) =>
+    readClaimMetadata(directories, driver, claim);
+  return new Allotment(containers, { ...sources, metadata }, inUse);
 }
 
 export class Allotment {

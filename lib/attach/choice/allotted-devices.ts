@@ -87,7 +87,7 @@ export const openDevices: OpenDevices = async (
   { podResourcesSocket: socket, nodeName, apiTimeoutMs },
   { api, deadline, log, inUse },
 ) => {
-  const { openAllotment } = await import("../../kubelet/pod-devices.ts");
+  const { openAllotment } = await import("../../kubelet/allotment.ts");
   const claims = () => import("../../kube/resource-claims.ts");
   const allotment = await openAllotment(
     pod,

@@ -4,9 +4,8 @@
  */
 import { invalidConfig } from "../../cni/error.ts";
 import type { JsonObject } from "../../cni/json.ts";
-import { ApiError, type Kube, segment } from "../../kube/client.ts";
+import { ApiError, type Kube, objectRequest } from "../../kube/client.ts";
 import { parseSpec } from "../../kube/objects.ts";
-import { quote } from "../../linux/text.ts";
 import type { GivenNetworks } from "../../select/selection-context.ts";
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { logicalNetwork, parseLogical } from "../../select/logical-network.ts";
@@ -85,12 +84,13 @@ async function getSpec(
   name: string,
 ): Promise<JsonObject> {
   const { verb, unknown } = resources[resource];
-  const action = () => `${verb} ${quote(`${namespace}/${name}`)}`;
-  const path = `/apis/${group}/v1/namespaces/${segment(namespace, action)}/${resource}/${segment(name, action)}`;
   const unknownKind = `${unknown}: the cluster has no CustomResourceDefinition ${resource}.${group}`;
-  const subject = { name, unknownKind };
-  return parseSpec(
-    await kube.get({ method: "GET", path, action, subject }),
-    action,
-  );
+  const kind = {
+    verb,
+    api: `/apis/${group}/v1`,
+    plural: resource,
+    unknownKind,
+  };
+  const request = objectRequest(kind, namespace, name);
+  return parseSpec(await kube.get(request), request.action);
 }

@@ -5,6 +5,7 @@
  */
 import type { Deadline } from "../../linux/deadline.ts";
 import { type CniError, invalidConfig } from "../../cni/error.ts";
+import type { Tls } from "../../http/http-request.ts";
 import { omitUndefined } from "../../cni/json.ts";
 import { quote } from "../../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
@@ -49,12 +50,6 @@ export interface Access {
   tls: Tls | undefined;
   /** The current credential. Throws 7 and 11. */
   credential(deadline: Deadline): Credential | Promise<Credential>;
-}
-
-export interface Tls {
-  ca?: string | string[];
-  serverName?: string;
-  rejectUnauthorized: boolean;
 }
 
 /** The dependencies. */

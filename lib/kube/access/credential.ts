@@ -5,11 +5,11 @@
  */
 import type { RequestOptions } from "node:https";
 import { CniError, Code, invalidConfig } from "../../cni/error.ts";
-import { omitUndefined, ownText } from "../../cni/json.ts";
+import { ownText } from "../../cni/json.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import type { IssuedCredential } from "./exec-credential.ts";
+import type { ClientCertificate, IssuedCredential } from "./exec-credential.ts";
 import type { Env } from "../../cni/environment.ts";
 import type { AuthProvider, User } from "./kubeconfig.ts";
 import { checkToken, readPem, readToken } from "./pem.ts";
@@ -18,9 +18,7 @@ import { checkToken, readPem, readToken } from "./pem.ts";
 export interface Credential {
   /** The value of the Authorization header. */
   authorization?: string;
-  /** PEM; both or none. */
-  certificate?: string;
-  key?: string;
+  client?: ClientCertificate;
 }
 
 export interface Identity {
@@ -74,10 +72,9 @@ function certificateOf(user: User, where: string): Credential {
     const missing = clientKey === undefined ? "key" : "certificate";
     throw invalidConfig(`${where}: the client ${missing} is missing`);
   }
-  return omitUndefined<Credential>({
-    certificate: clientCertificate && readPem(clientCertificate, "CERTIFICATE"),
-    key: clientKey && readPem(clientKey, "PRIVATE KEY"),
-  });
+  if (!clientCertificate || !clientKey) return {};
+  const cert = readPem(clientCertificate, "CERTIFICATE");
+  return { client: { cert, key: readPem(clientKey, "PRIVATE KEY") } };
 }
 
 /** A certificate that is issued takes the place of the kubeconfig's. */

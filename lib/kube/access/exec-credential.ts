@@ -19,9 +19,13 @@ import type { Env } from "../../cni/environment.ts";
 /** The credential of a plugin or provider. */
 export interface IssuedCredential {
   token?: string;
-  /** PEM, with `key`. */
-  certificate?: string;
-  key?: string;
+  client?: ClientCertificate;
+}
+
+/** PEM. */
+export interface ClientCertificate {
+  cert: string;
+  key: string;
 }
 
 interface PluginRequest {
@@ -120,12 +124,15 @@ function issued(stdout: string, { apiVersion }: ExecConfig, plugin: string) {
       `a credential of apiVersion ${quote(printedVersion)}: the kubeconfig has ${quote(apiVersion)}`,
     );
   const token = nonBlank(status.token);
-  const certificate = nonBlank(status.clientCertificateData);
+  const cert = nonBlank(status.clientCertificateData);
   const key = nonBlank(status.clientKeyData);
-  if ((certificate === undefined) !== (key === undefined))
+  if ((cert === undefined) !== (key === undefined))
     throw refuse("a certificate without its key, or a key alone");
-  if (token === undefined && certificate === undefined)
+  if (token === undefined && cert === undefined)
     throw refuse("no credential: neither a token nor a certificate");
   if (token !== undefined) checkToken(token, plugin);
-  return omitUndefined<IssuedCredential>({ token, certificate, key });
+  return omitUndefined<IssuedCredential>({
+    token,
+    client: cert !== undefined && key !== undefined ? { cert, key } : undefined,
+  });
 }

@@ -1,29 +1,25 @@
 /**
- * Requests to the API server as HTTP/1.1 over one persistent connection of
- * `Bun.connect`, responses in the order of the requests (pipelining, RFC 9112 §9.3.2).
- * The server's identity is verified before anything is sent.
+ * HTTP/1.1 over one persistent connection of `Bun.connect`, responses in the order of the
+ * requests (pipelining, RFC 9112 §9.3.2). The server's identity is verified before
+ * anything is sent.
  *
  * Not `fetch`: that starts a thread and costs four times as much as the rest of
  * the call (docs/performance.md).
  */
 import { SystemError, errnoOf } from "../linux/errno.ts";
-import type { Tls, Access } from "./access/access.ts";
 import {
-  ResponseReader,
+  type Address,
+  type HttpRequest,
+  type HttpServer,
+  addressOf,
+  requestBytes,
+} from "./http-request.ts";
+import {
   type Complete,
   type HttpResponse,
-} from "../http/http-response.ts";
-import { parseIp } from "../linux/address.ts";
-import { bytesOf } from "../linux/text.ts";
-import type { Credential } from "./access/credential.ts";
-import { KeptSession } from "../http/tls-session.ts";
-
-interface Address {
-  hostname: string;
-  port: number;
-  /** Undefined for plain HTTP. */
-  tls?: Tls & { cert?: string; key?: string };
-}
+  ResponseReader,
+} from "./http-response.ts";
+import { KeptSession } from "./tls-session.ts";
 
 interface Exchange {
   reader: ResponseReader;
@@ -33,7 +29,7 @@ interface Exchange {
   settle(response: HttpResponse | undefined, code: string): void;
 }
 
-class Connection {
+export class Connection {
   #socket: Bun.Socket | undefined;
   /** The server's identity is verified. */
   #trusted = false;
@@ -44,23 +40,27 @@ class Connection {
   readonly #exchanges: Exchange[] = [];
   /** Bytes that the socket has not accepted yet. */
   readonly #unsent: Uint8Array[] = [];
-  readonly #access: Access;
-  readonly #certificate: string | undefined;
+  readonly #url: string;
   /** Undefined where TLS sessions are not kept. */
   readonly #session: KeptSession | undefined;
   /** Whether an earlier session was offered to the server. */
   #resuming = false;
 
-  constructor(access: Access, credential: Credential, sessionFile?: string) {
-    this.#access = access;
-    this.#certificate = credential.certificate;
-    const { hostname, port, tls } = addressOf(access, credential);
-    if (tls && sessionFile !== undefined) {
+  /** `sessionFile` is where TLS sessions are kept; absent: nowhere. */
+  constructor(server: HttpServer, sessionFile?: string) {
+    this.#url = server.url;
+    const address = addressOf(server);
+    if (address.tls && sessionFile !== undefined) {
       // Everything that decides whom the connection trusts, and as whom it is known.
-      const { key: _key, ...known } = tls;
+      const { key: _key, ...known } = address.tls;
+      const { hostname, port } = address;
       const identity = JSON.stringify([hostname, port, known]);
       this.#session = new KeptSession(sessionFile, identity);
     }
+    this.#connect(address);
+  }
+
+  #connect({ hostname, port, tls }: Address): void {
     const trust = (socket: Bun.Socket): void => {
       this.#socket = socket;
       this.#trusted = true;
@@ -98,13 +98,8 @@ class Connection {
     }).catch((error: unknown) => this.#end(errnoOf(error) ?? "ECONNREFUSED"));
   }
 
-  /** Another client certificate needs another connection. */
-  serves(access: Access, { certificate }: Credential): boolean {
-    return (
-      !this.#ended &&
-      access === this.#access &&
-      certificate === this.#certificate
-    );
+  get isOpen(): boolean {
+    return !this.#ended;
   }
 
   /**
@@ -113,8 +108,9 @@ class Connection {
    * request over another connection. Throws a SystemError with Bun's code or
    * one of ours.
    */
-  ask(
-    request: Uint8Array,
+  send(
+    request: HttpRequest,
+    authorization: string | undefined,
     signal: AbortSignal,
   ): Promise<HttpResponse | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<
@@ -140,7 +136,7 @@ class Connection {
     signal.addEventListener("abort", abort);
     this.#socket?.ref();
     this.#exchanges.push(exchange);
-    this.#unsent.push(request);
+    this.#unsent.push(requestBytes(request, this.#url, authorization));
     if (signal.aborted) abort();
     else this.#flush();
     return promise;
@@ -206,100 +202,4 @@ class Connection {
     for (const exchange of this.#exchanges.splice(0))
       exchange.settle(undefined, code);
   }
-}
-
-export interface HttpRequest {
-  method: "GET" | "PATCH";
-  /** Encoded, with leading slash. */
-  path: string;
-  body?: { contentType: string; text: string };
-}
-
-/** Throws an error with Bun's code. */
-export type Send = (
-  request: HttpRequest,
-  access: Access,
-  credential: Credential,
-  signal: AbortSignal,
-) => Promise<HttpResponse>;
-
-/** Sends over one connection while it lasts. */
-export interface Transport {
-  send: Send;
-  /** Opens the connection for a request that follows; a failure is that request's. */
-  connect(access: Access, credential: Credential): void;
-}
-
-/** `sessionFile` is where TLS sessions are kept. */
-export function createTransport(sessionFile?: string): Transport {
-  let kept: Connection | undefined;
-  const open = (
-    access: Access,
-    credential: Credential,
-    file?: string,
-  ): Connection =>
-    kept?.serves(access, credential)
-      ? kept
-      : (kept = new Connection(access, credential, file));
-  return {
-    connect: (access, credential) => open(access, credential, sessionFile),
-    async send(request, access, credential, signal) {
-      const bytes = requestBytes(request, access.server, credential);
-      // No session at the second connection: one that another pod has just kept may fail too.
-      for (let file = sessionFile; ; file = undefined) {
-        const connection = open(access, credential, file);
-        const response = await connection.ask(bytes, signal);
-        // Undefined at most once after a response of that connection.
-        if (response) return response;
-      }
-    },
-  };
-}
-
-function addressOf(
-  { server, tls }: Access,
-  { certificate, key }: Credential,
-): Address {
-  const { protocol, hostname, port } = new URL(server);
-  const isV6 = hostname.startsWith("[");
-  const isAddress = isV6 || parseIp(hostname) !== undefined;
-  return {
-    hostname: isV6 ? hostname.slice(1, -1) : hostname,
-    port: Number(port || (protocol === "https:" ? 443 : 80)),
-    ...(tls && {
-      tls: {
-        // RFC 6066 §3: the server name is no address and has no final dot.
-        // Bun verifies the address all the same.
-        serverName: isAddress ? "" : withoutDot(hostname),
-        ...tls,
-        ...(certificate !== undefined && { cert: certificate }),
-        ...(key !== undefined && { key }),
-      },
-    }),
-  };
-}
-
-function withoutDot(hostname: string): string {
-  return hostname.endsWith(".") ? hostname.slice(0, -1) : hostname;
-}
-
-/** Path, host and credential were validated before: none contains a line end. */
-function requestBytes(
-  { method, path, body }: HttpRequest,
-  server: string,
-  { authorization }: Credential,
-): Uint8Array {
-  const start = server.indexOf("://") + 3;
-  const slash = server.indexOf("/", start);
-  const end = slash < 0 ? server.length : slash;
-  const host = server.slice(start, end);
-  const prefix = server.slice(end);
-  let head = `${method} ${prefix}${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: genie\r\nAccept: application/json\r\n`;
-  if (authorization !== undefined)
-    head += `Authorization: ${authorization}\r\n`;
-  if (!body) return bytesOf(`${head}\r\n`);
-  const length = bytesOf(body.text).byteLength;
-  return bytesOf(
-    `${head}Content-Type: ${body.contentType}\r\nContent-Length: ${length}\r\n\r\n${body.text}`,
-  );
 }
