@@ -52,12 +52,14 @@ function withRequests(
   runtimeConfig: Readonly<Record<string, unknown>>,
   requests: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  const ports = [runtimeConfig["portMappings"], requests["portMappings"]];
-  return {
-    ...runtimeConfig,
-    ...requests,
-    ...(ports.every(Array.isArray) && { portMappings: ports.flat() }),
-  };
+  const args = { ...runtimeConfig, ...requests };
+  const key = "portMappings";
+  const [own, more] = [runtimeConfig[key], requests[key]];
+  if (Array.isArray(own) && Array.isArray(more)) {
+    const ports: unknown[] = own;
+    args[key] = ports.concat(more);
+  }
+  return args;
 }
 
 function nodeAttachment(
