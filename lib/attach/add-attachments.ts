@@ -37,7 +37,7 @@ type NetworksToAdd = Pick<
   "attachments" | "auxiliary" | "releaseChoice"
 > & { choice: { primary: number } };
 
-/** What the ADD of networks calls for the pod's status. */
+/** The callbacks of an ADD for the pod's status. */
 export interface StatusReport {
   /** Called after the start of each delegate, while it runs. */
   prepare?(): void;
@@ -176,7 +176,7 @@ async function runDelegates(
   caller: Caller,
 ): Promise<void> {
   const { attachments, present } = run;
-  // Those that a running pod has come first.
+  // The present attachments of a running pod are the first ones.
   const added = attachments.slice(present?.results.length);
   if (hasRouting(context, attachments)) {
     const { openRouting } = await import("./default-route.ts");
@@ -208,8 +208,8 @@ async function runDelegates(
 }
 
 /**
- * A pod with one network keeps the routes that its plugins made, a virtual machine
- * has no network namespace here.
+ * A pod with one network keeps the routes of its plugins. A virtual machine has no network
+ * namespace on the node, so there are no routes to manage.
  */
 function hasRouting(
   { request: { netns } }: Context,
@@ -221,7 +221,7 @@ function hasRouting(
   );
 }
 
-/** Adds the auxiliary chain with the primary's result, which its own does not replace (selection.md §11). */
+/** Adds the auxiliary chain: it gets the primary's result as prevResult, and its own is not reported (selection.md §11). */
 async function runAuxiliary(
   context: Context,
   run: Run,
@@ -246,7 +246,7 @@ async function runAuxiliary(
   }
 }
 
-/** An address that was requested and not given is an error on a strict node, else a warning (selection.md §6). */
+/** A requested address that was not assigned is an error with `strict`, else a warning (selection.md §6). */
 async function requireGiven(
   { config, log }: Context,
   attachment: Attachment,

@@ -100,7 +100,7 @@ function statusReport(
   };
 }
 
-/** prevResult must be in the result of a plugin that gets one; genie could only drop it (P-ADD-3). */
+/** A plugin must pass prevResult on in its result (P-ADD-3), which genie cannot. */
 function refusePrevResult({ request }: Context): void {
   const prevResult = request.config["prevResult"];
   if (prevResult === undefined || prevResult === null) return;
@@ -126,7 +126,7 @@ async function startReadingPod(
   return { pod };
 }
 
-/** An earlier ADD of this container and interface that was never deleted. */
+/** Deletes the attachments of an earlier ADD of this container and interface. */
 async function deleteLeftOver(
   context: Context,
   { attachments, auxiliary }: PodNetworks,

@@ -39,7 +39,7 @@ export interface LoggedRequest {
 interface LoggedCall {
   time: string;
   verb: string;
-  /** A change of a running pod's networks, which no runtime called for. */
+  /** A change of a running pod's networks, which is no call of the runtime. */
   change?: true | undefined;
   /** `<namespace>/<name>` */
   pod?: string | undefined;
@@ -150,7 +150,7 @@ function callsLog(
       try {
         write(fd, bytes);
       } catch {
-        // A full disk or a process without the right: the pod matters.
+        // A full disk must not fail the pod.
       } finally {
         close(fd);
       }

@@ -32,7 +32,7 @@ export async function check(context: Context): Promise<void> {
     for (const attachment of executedIn(record)) {
       const { list, detaching } = attachment;
       const key = resultKey(attachment);
-      // A hot attach and its rollback failed, or a detach: agent.md.
+      // Left by a failed hot attach or detach (agent.md).
       if (detaching || (isAdded && !hasCompleted(key))) continue;
       const runtime = runtimeConf(searched, attachment);
       try {

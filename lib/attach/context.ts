@@ -127,7 +127,7 @@ export function notAvailable(cause: unknown): CniError {
   return new CniError(Code.notAvailable, message, { details, cause });
 }
 
-/** The names of a call in its lines. */
+/** The parts of a call that its log lines name. */
 export interface CallNames {
   command: string;
   containerId: string;
@@ -203,7 +203,7 @@ export function prefixNetwork(
   );
 }
 
-/** Whether a delegate of this container calls genie for it: a circle (selection.md §4). */
+/** Whether a delegate of this container executes genie again: a loop (selection.md §4). */
 export function isNested({ request, dependencies }: Context): boolean {
   return (
     dependencies.env[containerVariable] === (request.containerId || noContainer)

@@ -28,7 +28,7 @@ import { type Context, prefixNetwork } from "./context.ts";
 
 type Routes = typeof linuxRoutes;
 
-/** A pod whose routes are looked after. */
+/** A pod whose default routes genie manages. */
 export interface RoutedPod {
   readonly context: Context;
   readonly attachments: readonly Attachment[];
@@ -90,8 +90,8 @@ export class DefaultRouteMoves implements Disposable {
   }
 
   /**
-   * Some plugins replace the default route that they find (`ip route replace`), which
-   * then is not theirs to move: puts back what is gone of `exitRoutes`, those of before.
+   * Puts back the missing ones of `exitRoutes`, the routes before this attachment: some
+   * plugins replace the default route that they find (`ip route replace`).
    */
   restore(exitRoutes: readonly Uint8Array[], attachment: Attachment): void {
     const { decodeRoutes, restore, exitRoutesOver } = this.#routes;
@@ -210,7 +210,7 @@ export class DefaultRouteMoves implements Disposable {
     const request = requestedDefaultRoute(this.#pod.attachments);
     if (departures.length === 0 && !request) return;
     const isRemoved = departures.some(({ table }) => table === undefined);
-    // The log is loaded for a line that its level keeps.
+    // The log is not loaded for a line below its level.
     if (!isRemoved && !logs(config.logLevel, "info")) return;
     const told = describeRerouting(this.#pod.attachments, {
       departures,

@@ -131,7 +131,7 @@ export class PodRouting {
   /** A result may name interfaces that the plugin only found in the pod. */
   #isOfAnother(name: string, { ifname }: Attachment): boolean {
     if (name === ifname) return false;
-    // Of a running pod the later ones are there too.
+    // A running pod has the interfaces of later attachments too.
     for (const other of this.#pod.attachments)
       if (other.ifname === name) return true;
     for (const { interfaces } of this.#pod.added)

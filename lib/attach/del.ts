@@ -40,8 +40,8 @@ export async function del(context: Context): Promise<void> {
 }
 
 /**
- * undefined with a `dataDir` that nobody can make: no ADD wrote a record there, and an
- * operator's error must not keep a pod in Terminating (state.md "DEL").
+ * undefined if `dataDir` cannot be created: no ADD wrote a record there, and an operator's
+ * mistake must not keep a pod in Terminating (state.md "DEL").
  */
 async function lockIfPossible(
   context: Context,
@@ -57,7 +57,7 @@ async function lockIfPossible(
   }
 }
 
-/** `problem`: why the container cannot be locked. */
+/** `problem` is the error of the lock. */
 function mayHaveRecords(dataDir: string, problem: unknown): boolean {
   try {
     return CniError.from(problem).cause instanceof UnsafeDirectory
@@ -129,10 +129,10 @@ async function setAsideUnreadable(
 }
 
 /**
- * Deletes the attachments of a record and then the record. Those that could not be
- * deleted stay in it, so that a retry repeats only them, or are abandoned: "deleted"
- * says that nothing is left, "kept" that the disk keeps the record all the same. `netns`
- * is empty when the namespace is gone; `given` takes the place of stored results.
+ * Deletes the attachments of a record and then the record. Attachments that could not be
+ * deleted stay in it, so that a retry repeats only them, or are abandoned. "deleted": nothing
+ * is left. "kept": the file of the record could not be removed. `netns` is empty if the
+ * namespace is gone; `given` replaces the stored results.
  */
 export async function deleteRecord(
   context: Context,
@@ -162,7 +162,7 @@ export async function deleteRecord(
     const { abandonedRecords } = await import("../state/record-directory.ts");
     const { retryOrGiveUp } = await import("./abandoned/failed-delete.ts");
     await retryOrGiveUp(context, record, outcome, stored.hasCompleted);
-    // On a disk that cannot be written the file is all that tells of the rest.
+    // On a read-only disk, Multus' file is the only record of the rest.
     if (record.adopted && abandonedRecords(context).has(record))
       await removeMultusFile(context, record);
     return records.has(record) ? "kept" : "abandoned";

@@ -1,6 +1,6 @@
 /**
- * How a call executes the plugins of its networks: where they are searched, what they
- * inherit, and the arguments of an attachment.
+ * The parameters with which a call executes plugins: directories, inherited descriptors,
+ * observers, and the arguments of an attachment.
  */
 import type { Caller, RuntimeConf } from "../cni/invoke.ts";
 import type { Attachment } from "../select/attachment.ts";

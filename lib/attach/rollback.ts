@@ -19,7 +19,7 @@ import type { DueStatus, StoredResults } from "../state/stored-results.ts";
 import type { Context } from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 
-/** What a running pod has before another attachment (agent.md). */
+/** The attachments of a running pod, before another one is added (agent.md). */
 export interface PresentAttachments {
   record: AttachmentRecord;
   /** Also the pod's status that is due so far. */
@@ -28,7 +28,7 @@ export interface PresentAttachments {
   results: readonly Result[];
 }
 
-/** How far an ADD came. */
+/** The state of an ADD that failed. */
 export interface FailedAdd {
   record: AttachmentRecord;
   attachments: readonly Attachment[];
@@ -38,14 +38,14 @@ export interface FailedAdd {
   results: Result[];
   /** The result of the auxiliary chain. */
   auxiliaryResult?: Result;
-  /** What a running pod had before, and keeps. */
+  /** Kept: the attachments that a running pod had before. */
   present?: PresentAttachments | undefined;
 }
 
 /**
- * Deletes the attachment of an ADD that failed and all before it (state.md "ADD"), but
- * what is `present` and a plugin that never ran; the error for the runtime. The record
- * stays with the attachments that could not be deleted, whose errors are only logged.
+ * Deletes the failed attachment of an ADD and all before it (state.md "ADD"), except those
+ * in `present`; a plugin that never ran is not executed. Returns the error for the runtime.
+ * The record stays with the attachments that could not be deleted; their errors are logged.
  */
 export async function rollBack(
   context: Context,
@@ -88,9 +88,9 @@ export async function rollBack(
 }
 
 /**
- * The plugin that could not be executed: else each try of such a pod would leave one
- * more attachment that cannot be deleted. undefined if it ran for that interface
- * before, as a plugin that is replaced meanwhile.
+ * The plugin that could not be executed. DEL skips it: otherwise each try of such a pod would
+ * leave one more attachment that cannot be deleted. undefined if it is executed twice for
+ * that interface: the first execution may have succeeded.
  */
 async function neverRan(
   { cause }: CniError,
@@ -128,7 +128,7 @@ function restoreRecord(
   return remaining.length === 0;
 }
 
-/** The record as it was names more than is left: a later DEL finds the rest gone. */
+/** The old record stays. It also names deleted attachments, which a later DEL deletes again. */
 function logNotUpdated(log: Context["log"], error: unknown): void {
   log().error("rollback: failed to update the attachment record", {
     error: messageOf(error),

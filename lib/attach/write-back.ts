@@ -56,8 +56,8 @@ export async function writeBack(
 }
 
 /**
- * The status of a new pod while the agent writes every status: it goes into the file of
- * results with them, so that it is due whatever comes. undefined if ADD writes it.
+ * The status of a new pod while the agent writes every status. It is written together with
+ * the results, so that no crash loses it. undefined if ADD writes it.
  */
 export async function statusForAgent(
   context: Context,
@@ -84,9 +84,9 @@ async function newAnnotations(
 }
 
 /**
- * The status of a running pod whose networks change, which goes into the file of results
- * with them, so that it is due whatever comes. It removes what is no longer true;
- * undefined outside of Kubernetes.
+ * The status of a running pod whose networks change. It is written together with the
+ * results, so that no crash loses it, and removes outdated annotations. undefined outside of
+ * Kubernetes.
  */
 export async function statusOf(
   context: Context,
@@ -104,7 +104,7 @@ function due(annotations: DueStatus["annotations"]): DueStatus {
   return { id: crypto.randomUUID(), annotations };
 }
 
-/** Writes a status that is due in the file of results; the agent does it where this fails. Never throws. */
+/** Sends the PATCH of a status that is due. If it fails, the agent sends it later. Never throws. */
 export async function writeDue(
   { pod, request, dependencies, config, log }: Context,
   { id, annotations }: DueStatus,
@@ -142,7 +142,7 @@ export async function prepareWriteBack(
   try {
     await (await api()).connect();
   } catch {
-    // The PATCH tells it.
+    // The PATCH reports it.
   }
 }
 

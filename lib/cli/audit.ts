@@ -1,6 +1,6 @@
 /**
  * `genie audit`: running pods of this node whose annotations ask for what the record does
- * not have (agent.md "Audit"). `--evict` lets their controllers make them anew.
+ * not have (agent.md "Audit"). With `--evict`, their controllers create them again.
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import {

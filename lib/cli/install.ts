@@ -85,8 +85,8 @@ export function installationOf(
 }
 
 /**
- * Rounds that install, renew the credential and repair the installation. The first one
- * that succeeds reports every step, later ones what is new.
+ * Rounds that install, renew the credential and repair the installation. The first
+ * successful round reports every step, later ones report changes and new warnings.
  */
 export function installRounds(
   installation: Installation,

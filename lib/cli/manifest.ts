@@ -1,6 +1,6 @@
 /**
- * `genie manifest`: the Kubernetes objects that genie needs, as YAML on stdout. What
- * an optional part adds is in a module of `manifest/`.
+ * `genie manifest`: the Kubernetes objects that genie needs, as YAML on stdout. Each
+ * optional part has a module in `manifest/`.
  */
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
@@ -205,7 +205,7 @@ function requirePathsOfNode(input: Input): void {
 /** A directory that the DaemonSet can mount: not `/`. The chart's schema has the pattern too. */
 export const nodePath = "^/+[^/]";
 
-/** Before every node refuses it. */
+/** Throws UsageError for a value that every node would refuse. */
 function requireValid(settings: Settings): void {
   try {
     readConfig(ownPlugin(withSettings(undefined, settings)?.value));

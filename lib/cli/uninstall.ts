@@ -17,7 +17,7 @@ import { type RemovalRequest, removeGenie } from "./uninstall/removal.ts";
 
 export const uninstall: Command = {
   about: `Refuses while pods have attachments that the runtime's next network cannot delete, and lists these
-pods. --force removes the configuration all the same, and keeps the executable for genie gc while
+pods. --force removes the configuration anyway, and keeps the executable for genie gc while
 attachments are left.`,
   options: {
     ...optionsOf({
@@ -47,7 +47,7 @@ attachments are left.`,
   },
 };
 
-/** Rounds until nothing is left to remove; a problem is that something is left. */
+/** Rounds until nothing is left to remove; a round that leaves something throws. */
 function untilRemoved(
   remove: () => Promise<string>,
   { directories: { host, confDir, binDir } }: RemovalRequest,

@@ -65,7 +65,7 @@ export function recordedElement(attachment: Attachment): Element {
     : { network, namespace: definition?.slice(0, slash) ?? "" };
 }
 
-/** The present meaning of network names on this node. */
+/** The meaning of network names on this node now. */
 export interface TypedNames {
   /** Whether it is the name of the default network (selection.md §4). */
   isDefault(name: string): boolean;
@@ -73,7 +73,7 @@ export interface TypedNames {
   fileOf(name: string): string | undefined;
 }
 
-/** Reads networks when it is first asked. */
+/** Calls `read` at first use. */
 export function typedNames(
   config: GenieConfig,
   read: () => Networks,
@@ -92,9 +92,9 @@ export function typedNames(
 }
 
 /**
- * Whether an attachment is of the network that an element names, whatever the interface
- * and the requests are. A network of the node has several names (selection.md §4), and the
- * name of a file that is gone may be any of them.
+ * Whether an attachment is of the network that an element names; interface and requests may
+ * differ. A network of the node has several names (selection.md §4). Two names without a file
+ * may be names of one removed file, so they count as equal.
  */
 export function isOfNetwork(
   { network, namespace }: Element,
@@ -111,10 +111,7 @@ export function isOfNetwork(
   );
 }
 
-/**
- * Also on its interface: an element without interface name is content with the one that
- * the record gave it.
- */
+/** Also on its interface. An element without an interface name matches any interface. */
 export function isOnInterface(
   element: Element,
   attachment: Attachment,
@@ -153,7 +150,7 @@ function comparable({ requests = {} }: Element): Record<string, unknown> {
   return compared;
 }
 
-/** Of a text, or of each one of a list. */
+/** Of a string, or of each string of a list. */
 function lowerCase(value: unknown): unknown {
   if (typeof value === "string") return value.toLowerCase();
   return Array.isArray(value) ? value.map(lowerCase) : value;

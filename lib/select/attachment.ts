@@ -32,7 +32,7 @@ export interface Attachment {
   origin?: Origin;
   /** Its device; records before 0.2.0 have only `deviceID` in the capability arguments. */
   device?: Device;
-  /** When it came to the running pod; absent for one of the pod's ADD. */
+  /** When it was added to the running pod; absent if the pod's ADD added it. */
   time?: string;
   /** Its DEL has begun while its pod runs: it counts as missing, and DEL is repeated. */
   detaching?: true;
@@ -54,7 +54,7 @@ export interface Element {
   requests?: Readonly<Record<string, unknown>>;
 }
 
-/** "hand": by `genie attach`; the agent leaves all of them alone. */
+/** "hand": by `genie attach`. The agent detaches no attachment that has an origin. */
 export type Origin = "default" | "automatic" | "logical" | "auxiliary" | "hand";
 
 /** Requests that a plugin can ignore without an error (selection.md §6). */
@@ -70,9 +70,9 @@ export interface Device {
   id: string;
   /** Names its information file. */
   resource?: string;
-  /** For the operator: where the kubelet has it from. */
+  /** For the operator: "device plugin", or the claim and its driver. */
   source?: string;
-  /** Tells the pod's devices apart: two resources can have devices of one ID, and a device several shares. */
+  /** Distinguishes the pod's devices: two of them can have the same ID, or be shares of one device. */
   identity?: string;
 }
 

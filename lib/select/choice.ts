@@ -131,7 +131,7 @@ function nodeNetworks(
   return [];
 }
 
-/** Of the definition that replaces the default network. Throws 7 for another interface. */
+/** Throws 7 if the definition that replaces the default network requests another interface. */
 export function requireOnPrimary(
   { ifname }: { ifname?: string },
   cniIfname: string,

@@ -1,7 +1,7 @@
 /**
  * The keys of our network configuration, each with the form of its value
- * (configuration.md). Only checks, for every pod: config-schema.ts words the problem of
- * a value that has not its form.
+ * (configuration.md). These checks run for every pod; config-schema.ts words the error of a
+ * value that fails them.
  */
 import { isIdentifier } from "../cni/identifiers.ts";
 import { type JsonObject, type RawNumber, isObject } from "../cni/json.ts";

@@ -109,7 +109,7 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     allowRepeated: keys.allowRepeated ?? [],
     /** The networks of pods that choose none (selection.md §10); undefined: the default network. */
     automatic,
-    /** `automatic` names no network, so it means nothing. */
+    /** `automatic` names no network, so it has no effect. */
     hasEmptyAutomatic: Boolean(keys.automatic) && automatic === undefined,
     /** The directory in `confDir` of a chain for every pod (selection.md §11). */
     auxiliaryChain: keys.auxiliaryChain ?? undefined,

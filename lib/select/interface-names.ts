@@ -9,11 +9,11 @@ import { defaultNetworkAnnotation } from "./attachment.ts";
 type RequestedName = string | undefined;
 
 /**
- * The names for the networks of `cni` or the default network, then those for the
- * networks that the NPWG annotation adds. Of the former the first without a name takes
- * CNI_IFNAME unless it is requested, the others the lowest free `eth<N>`; the added
- * ones take the lowest free `net<N>`, N not below the position. Throws 7 for a repeated name, and for
- * that of the loopback interface.
+ * The names for `first`, the networks of `cni` or the default network, then those for
+ * `added`, the networks of the NPWG annotation. In `first`, the first network without a name
+ * gets CNI_IFNAME unless another requests it; the others get the lowest free `eth<N>`. In
+ * `added`, each gets the lowest free `net<N>`, N not below its position. Throws 7 for a
+ * repeated name, and for `lo`.
  */
 export function nameInterfaces(
   first: readonly RequestedName[],
@@ -48,8 +48,8 @@ export function nameInterfaces(
 }
 
 /**
- * The names that are requested. Throws 7 for a repeated one, and for that of the loopback
- * interface: every pod has it, so the plugin would fail, and no rollback could delete it.
+ * The requested names. Throws 7 for a repeated one, and for `lo`: every pod has it, so the
+ * plugin would fail, and no rollback could delete it.
  */
 export function distinctNames(
   requested: readonly RequestedName[],

@@ -140,11 +140,11 @@ function withSubnet(
     throw invalidConfig(
       `${label}: the IPAM of network ${quote(list.name)} takes no subnet: expected host-local or weave-net`,
     );
-  const former = formerSubnets(ipamOf(first));
+  const replaced = configuredSubnets(ipamOf(first));
   const { ranges: _ranges, ...ipam } = ipamOf(first);
   // host-local refuses host bits.
   const cidr = networkOf(cidrOf(subnet));
-  // Addresses of the former range are of no use outside of it.
+  // Addresses outside of the new subnet are useless.
   for (const key of ["rangeStart", "rangeEnd", "gateway"]) {
     const ip = parseIp(ownText(ipam, key) ?? "");
     if (!ip || !cidrContains(cidr, ip)) delete ipam[key];
@@ -152,27 +152,27 @@ function withSubnet(
   const routes = own(ipam, "routes");
   if (Array.isArray(routes))
     ipam["routes"] = routes.map((route: unknown) =>
-      withReachableGateway(route, cidr, former),
+      withReachableGateway(route, cidr, replaced),
     );
   const plugin = { ...first, ipam: { ...ipam, subnet: formatCidr(cidr) } };
   return { ...list, plugins: [plugin, ...others] };
 }
 
-/** A route by a gateway of a former subnet uses the gateway of the new one. */
+/** A route whose gateway is in a replaced subnet uses the gateway of the new subnet. */
 function withReachableGateway(
   route: unknown,
   subnet: Cidr,
-  former: readonly Cidr[],
+  replaced: readonly Cidr[],
 ): unknown {
   const ip = parseIp(ownText(route, "gw") ?? "");
   if (!ip || !isObject(route) || cidrContains(subnet, ip)) return route;
-  if (!former.some((cidr) => cidrContains(cidr, ip))) return route;
+  if (!replaced.some((cidr) => cidrContains(cidr, ip))) return route;
   const { gw: _gateway, ...others } = route;
   return others;
 }
 
-/** host-local has them in `subnet` and `ranges`. */
-function formerSubnets(ipam: Record<string, unknown>): Cidr[] {
+/** The subnets that `ipam` has now; host-local has them in `subnet` and `ranges`. */
+function configuredSubnets(ipam: Record<string, unknown>): Cidr[] {
   const ranges = own(ipam, "ranges");
   const sets: unknown[] = Array.isArray(ranges) ? ranges : [];
   return [ipam, ...sets.flat()].flatMap(

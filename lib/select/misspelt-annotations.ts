@@ -66,7 +66,7 @@ function meantByPrefixed(key: string): string | undefined {
 
 function meantByBare(key: string, hasBlankCni: boolean): string | undefined {
   const bare = key.toLowerCase();
-  // The prefix without its name; no shorter word is the beginning of one only.
+  // The beginning of a key, such as `k8s.v1.cni.cncf.io`; a shorter word is not enough.
   const prefixed =
     bare.length < 10
       ? undefined

@@ -1,6 +1,6 @@
 /**
- * A name of a network, and the name `default`, as the annotation `cni` and others mean it
- * (selection.md §2, §4). Pure, but for the files of the networks it names.
+ * The network of the node that a name selects, and the meaning of the name `default`
+ * (selection.md §2, §4). Pure, but for the files of the named networks.
  */
 import { invalidConfig } from "../cni/error.ts";
 import { type NetworkRequest, parseNetworks } from "./cni-annotation.ts";
@@ -25,7 +25,7 @@ export function cniNetworks(
   const requests = parseNetworks(source, text);
   const [first] = requests;
   if (first && requests.length === 1 && first.ifname === undefined)
-    // Alone it is rule b.
+    // `default` alone is rule b of selection.md §2.
     if (isDefaultName(first.name, networks))
       return defaultNetworks(config, networks, `${source} names "default"`);
   const found: NodeNetwork[] = [];
@@ -56,7 +56,7 @@ export function namedNetwork(
   return { candidate, origin, ...request, element };
 }
 
-/** The network of the node of a name that no annotation gives. Throws 7. */
+/** The network of a name in the configuration or in a custom resource. Throws 7. */
 export function candidateNamed(
   name: string,
   source: string,
@@ -76,7 +76,7 @@ export function isDefaultName(name: string, networks: Networks): boolean {
   return name === "default" && !findByKey(networks, name);
 }
 
-/** The name `default` where it stands for one network. */
+/** The default network, if it is a single one. Throws 7. */
 function onlyDefault(
   source: string,
   config: GenieConfig,

@@ -2,7 +2,7 @@
 import { quote } from "../linux/text.ts";
 import { joined } from "./problem-list.ts";
 
-/** No longer word is compared: the effort grows with the length. */
+/** Longer words are not compared: the cost grows with the length. */
 const maxLength = 64;
 
 /**

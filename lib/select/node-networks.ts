@@ -208,8 +208,8 @@ export function findByKey(
 }
 
 /**
- * By the network's `name` alone, as definitions mean it (selection.md §6). A file
- * that is called like its network is read first, and then no other.
+ * By the network's `name` alone, as definitions mean it (selection.md §6). The file whose
+ * key is that name is read first; if it matches, no other is read.
  */
 export function findByName(
   networks: Networks,

@@ -11,7 +11,7 @@ export type { Elements, NetworkSelectionElement } from "./npwg-elements.ts";
 
 /**
  * `source` names the text in messages: `annotation "k8s.v1.cni.cncf.io/networks"`.
- * Blank is none. `strict` refuses keys that have no effect. Throws 7.
+ * A blank text has no elements. `strict` refuses keys that have no effect. Throws 7.
  */
 export function parseElements(
   source: string,
@@ -32,7 +32,7 @@ function loadElements(): typeof npwgElements {
 function usualElements(text: string): NetworkSelectionElement[] | undefined {
   const texts = text.split(",");
   if (texts.length > maxAttachments) return undefined;
-  // `[namespace/]name[@interface]` of labels that nothing can be wrong with.
+  // `[namespace/]name[@interface]` of plain labels, which are always valid.
   const usualElement =
     /^(?:(?<namespace>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\/)?(?<name>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:@(?<ifname>[a-z0-9]{1,15}))?$/;
   const elements: NetworkSelectionElement[] = [];

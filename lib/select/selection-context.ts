@@ -1,9 +1,9 @@
-/** The inputs of a selection besides the annotations (selection.md). Types only. */
+/** The inputs of a selection (selection.md). Types only. */
 import type { Deadline } from "../linux/deadline.ts";
 import type { GenieConfig } from "./config.ts";
 import type { Networks, NodeNetwork } from "./node-networks.ts";
 
-/** The inputs of a selection besides the annotations. */
+/** Everything but the annotations. */
 export interface SelectionContext {
   config: GenieConfig;
   networks: Networks;
@@ -27,7 +27,7 @@ export interface SelectionContext {
  */
 export interface GivenNetworks {
   networks: NodeNetwork[];
-  /** Whether the pod's status tells also a single one: the pod does not know it (selection.md §10). */
+  /** Whether the status reports a single network too, because the pod did not name it (selection.md §10). */
   isReported: boolean;
   /** Makes the automatic choice, which replaces `networks`. Called when everything else of the pod is known. */
   decide?(deadline: Deadline): Promise<Decision>;

@@ -22,8 +22,8 @@ import {
 } from "../delete-attachments.ts";
 
 /**
- * Removes an abandoned record, and what only its DEL would remove: nothing of a container
- * that is attached again, whose device information has the same path.
+ * Removes an abandoned record, and its device information, which only its DEL would remove.
+ * The information of a container that is attached again has the same path, and stays.
  */
 export async function forgetRecord(
   context: Pick<Context, "records" | "config">,
@@ -36,8 +36,8 @@ export async function forgetRecord(
 }
 
 /**
- * Writes the attachments that failed to `abandoned`, beside those of the same ADD that
- * are there. Durable when it returns. Throws 5 for the disk.
+ * Adds the failed attachments to the abandoned record of their ADD. Durable when it returns.
+ * Throws 5 for the disk.
  */
 export async function abandon(
   context: Context,

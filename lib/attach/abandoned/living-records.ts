@@ -28,7 +28,7 @@ export class LivingRecords {
     const pod = podOf(record);
     const devices = devicesOf(attachment);
     for (const living of this.#containers.values()) {
-      // In its namespace the same interface may be another network's.
+      // The interface may belong to another network of that namespace now.
       if (living.containerId === record.containerId)
         return `container ${record.containerId} is attached again`;
       for (const device of devices)

@@ -35,8 +35,8 @@ export interface RetryOutcome {
 const recordMs = 10_000;
 
 /**
- * Tries abandoned records again, those of our network configuration `network` or all. No
- * pod waits for it, so it fails nothing.
+ * Retries abandoned records, all or those of the genie network `network`. Failures are only
+ * reported, because no pod waits for it.
  */
 export async function retryAbandoned(
   context: Context,
@@ -77,7 +77,7 @@ async function retryRecord(
     containerId,
     share,
     async ({ fd }) => ({
-      // No other pod can get the resources meanwhile that the late DEL may free.
+      // Meanwhile no other pod can get the resources that the late DEL may free.
       reason: await withRecordsAlone(context, share, (all) =>
         deleteAbandoned(context, living, record, share, [fd, all.fd]),
       ),

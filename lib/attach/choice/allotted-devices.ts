@@ -15,7 +15,7 @@ import type { GenieConfig } from "../../select/config.ts";
 import type { Log } from "../../state/log-level.ts";
 import type { PodReference } from "../../state/record.ts";
 
-/** Takes the next device that answers the request. Throws 7 and 11. */
+/** Takes the next device that meets the request. Throws 7 and 11. */
 type TakeDevice = (request: DeviceRequest) => Promise<Device>;
 
 export type OpenDevices = (
@@ -32,8 +32,8 @@ export type OpenDevices = (
 
 /**
  * In the order of the elements; `resources` are those of their definitions. `refuse`
- * gets requests without effect. A contradiction is told before the kubelet is asked: no
- * answer would resolve it. Throws 7 and 11.
+ * gets requests without effect. Contradictions throw before the kubelet is called. Throws 7
+ * and 11.
  */
 export async function allotDevices(
   references: readonly DefinitionReference[],
@@ -81,7 +81,7 @@ export function deviceRequestOf(
   return { resource };
 }
 
-/** The kubelet, metadata files of this node, and the API server where they do not say. */
+/** By the kubelet, the drivers' metadata files, and the API server if these do not suffice. */
 export const openDevices: OpenDevices = async (
   pod,
   { podResourcesSocket: socket, nodeName, apiTimeoutMs },

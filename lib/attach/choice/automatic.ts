@@ -23,10 +23,10 @@ import { recordDirectory } from "../../state/record-directory.ts";
 import type { Context } from "../context.ts";
 
 /**
- * The first network of the list stands for the one that `decide` chooses. Other pods
- * wait from then on until this one is recorded, because they count it: not while the
- * API server is asked for its definitions. Throws 7 if no network of the list can be
- * executed.
+ * The first network of the list is a placeholder for the one that `decide` chooses. From
+ * `decide` on, other pods wait until this one is recorded, because they count it; the
+ * definitions have been read by then, so nobody waits for the API server. Throws 7 if no
+ * network of the list can be executed.
  */
 export function automaticNetworks(
   context: Context,
@@ -36,7 +36,7 @@ export function automaticNetworks(
   const usable = usableNetworks(context, automatic.networks, networks);
   const named = ({ candidate, name }: UsableNetwork, origin: string) => ({
     candidate,
-    // The default network goes by its file key, here as elsewhere.
+    // Without a name, messages show the default network's file key.
     ...(isDefaultName(name, networks)
       ? { origin: `${origin} "default"` }
       : { origin, name }),
@@ -63,7 +63,7 @@ interface UsableNetwork {
   candidate: Candidate;
 }
 
-/** The networks whose plugins are there. Throws 7 with the reasons if there is none. */
+/** The networks whose plugins exist. Throws 7 with the reasons if there is none. */
 function usableNetworks(
   { path, dependencies, config }: Context,
   names: readonly string[],
@@ -87,7 +87,7 @@ function usableNetworks(
   );
 }
 
-/** Milliseconds that a choice waits for another one; it counts without that one then. */
+/** Milliseconds that a choice waits for another one; then it is made without counting that one. */
 const waitMs = 20_000;
 
 /**

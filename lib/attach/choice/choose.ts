@@ -47,7 +47,7 @@ export interface PodNetworks {
   releaseChoice?: (() => void) | undefined;
 }
 
-/** Throws 7 and 11. Nothing was executed, and all attachments can be. */
+/** Throws 7 and 11, before anything is executed. The plugins of all attachments exist. */
 export async function choose(
   context: Context,
   { annotations }: AnnotatedPod,
@@ -91,7 +91,7 @@ export async function choose(
   }
 }
 
-/** Of the pod's sandbox before this one: its addresses are not those of the pod now. */
+/** Whether the pod has the status of an earlier sandbox, whose addresses are gone. */
 function hasOldStatus(annotations: Annotations): boolean {
   return own(annotations, statusAnnotation) !== undefined;
 }
@@ -131,7 +131,7 @@ export function selectionOf(
   };
 }
 
-/** The attachments of a choice. Throws 7 and 11; nothing was executed, and all can be. */
+/** The attachments of a choice. Throws 7 and 11, as {@link choose}. */
 export async function resolveChoice(
   context: Context,
   choice: Choice,

@@ -19,7 +19,7 @@ import { definitionsSynced, isSynced } from "../../state/synced.ts";
 import type { Context, OpenKube } from "../context.ts";
 import type { OpenDevices } from "./allotted-devices.ts";
 
-/** Throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
+/** Throws 7 for a missing definition or device, 11 if the API server or the kubelet does not respond. */
 export async function fetchDefinitions(
   context: Context,
   choice: Choice,

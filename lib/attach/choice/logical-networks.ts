@@ -12,7 +12,7 @@ import { logicalNetwork, parseLogical } from "../../select/logical-network.ts";
 import type { Networks } from "../../select/node-networks.ts";
 import type { Context } from "../context.ts";
 
-/** Throws 7 for what cannot be, 11 for what cannot be read. */
+/** Throws 7 for a missing or invalid network, 11 if the API server does not provide it. */
 export async function logicalNetworks(
   { pod, config }: Context,
   annotation: string,

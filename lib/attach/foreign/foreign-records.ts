@@ -1,7 +1,7 @@
 /**
- * What other programs recorded of a container before genie was installed: Multus in a file
- * of its own, the runtime in the cache of libcni (state.md "DEL"). DEL only lists them;
- * `multus-record` and `unrecorded` read them.
+ * Finds the records that other programs made of a container before genie was installed:
+ * Multus' file, and entries of libcni's cache (state.md "DEL"). `multus-record` and
+ * `unrecorded` read them.
  */
 import { linkExists, listIfAny } from "../../linux/files.ts";
 import type { Context } from "../context.ts";

@@ -87,7 +87,7 @@ export async function gcNetworks(
   return errors;
 }
 
-/** Few nodes had Multus. */
+/** Loads the code only on a node that has Multus' directory. */
 async function readMultus({
   context,
   valid,
@@ -99,7 +99,7 @@ async function readMultus({
   return attachmentsOfMultus(context, valid.without(before.records));
 }
 
-/** GC excludes ADDs meanwhile: a record is in the list, or its delegates run later. */
+/** No ADD writes a record meanwhile: each record is in the list, or its delegates run later. */
 async function collect(
   gc: NetworksGc,
   { list, path }: NetworkToCollect,

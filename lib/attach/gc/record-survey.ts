@@ -1,6 +1,6 @@
 /**
- * What GC reads of all records of the node: a summary of each, and the networks of
- * delegates that they name.
+ * GC's view of the records of the node: a summary of each, and the networks of delegates
+ * that they name.
  */
 import type { NetworkConfigList } from "../../cni/conflist.ts";
 import {

@@ -112,8 +112,8 @@ export async function addToPod(
 }
 
 /**
- * The attachment that makes an attach unnecessary, or that an earlier one left
- * incomplete. Throws 7 for an interface of another network.
+ * The pod's attachment that the addition asks for, complete or left incomplete by an earlier
+ * attach. Throws 7 for an interface of another network.
  */
 function findPresent(
   { record, stored }: RunningPod,

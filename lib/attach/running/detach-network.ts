@@ -114,7 +114,7 @@ async function deleteMarked(
     throw prefixNetwork(failure.error, record.pod, displayName(attachment));
 }
 
-/** Writes what the pod has after the detach: results and status first, then the record. */
+/** Writes the state after the detach: results and status first, then the record. */
 async function writeRest(pod: RunningPod): Promise<RunningPod> {
   const { context, record, stored } = pod;
   const { records } = context;

@@ -33,7 +33,7 @@ import {
 } from "./running-pod.ts";
 
 export interface CheckedAttachment {
-  /** Another one after each ADD. */
+  /** Changes with each ADD. */
   id: string;
   ifname: string;
   network: string;
@@ -128,7 +128,7 @@ function withAddresses(
     : { ...attachment, capabilityArgs: { ...capabilityArgs, ips } };
 }
 
-/** The rollback removed it from the record, and with it the request of an operator or a pod. */
+/** Writes the attachment into the record again, from which the rollback removed it: its pod or an operator wants it. */
 async function keep(
   { context, record }: RunningPod,
   attachment: Attachment,

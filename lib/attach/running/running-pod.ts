@@ -37,7 +37,7 @@ export interface RunningPod extends Pick<
   lock: Lock;
 }
 
-/** Nothing may be changed: the pod ends, has not begun, or is not ours. */
+/** The pod's networks may not be changed: it ends, its ADD has not completed, or it has no record. */
 export class NotChangeable extends CniError {
   constructor(subject: string, why: string) {
     super(Code.tryAgainLater, `${subject} cannot be changed: ${why}`);
@@ -72,7 +72,7 @@ export async function withRunningPod<T>(
   return withContainerLock(node, found.containerId, deadline, change);
 }
 
-/** As a call of the runtime is, in the log and for the agent's metrics. The agent checks each minute. */
+/** Logs a change like a call of the runtime, and counts it for the metrics. A CHECK is not counted: the agent makes one each minute. */
 async function logged<T>(
   context: Context,
   run: (context: Context) => Promise<T>,

@@ -1,7 +1,7 @@
 /**
  * `genie change-pod`, which only the agent calls: one change of a running pod's networks,
- * a JSON request on stdin, a JSON outcome on stdout (agent.md). The record is named, so
- * nothing is searched.
+ * a JSON request on stdin, a JSON outcome on stdout (agent.md). The request names the
+ * record.
  */
 import {
   type ChangeRequest,

@@ -21,7 +21,7 @@ export class NodeConfiguration {
   #context: Context;
   #readMs = monotonicMs();
 
-  /** `everyMs`: between two looks at the file, which is read when a part asks. */
+  /** `everyMs`: the least time between two reads of the file, which {@link context} makes. */
   constructor(
     directories: Directories,
     env: Env,
@@ -38,7 +38,7 @@ export class NodeConfiguration {
 
   /**
    * The same object until the configuration changes. Its `dataDir` never does: parts keep
-   * open what is in it.
+   * files of it open.
    */
   context(): Context {
     const now = monotonicMs();

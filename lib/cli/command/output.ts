@@ -16,7 +16,7 @@ export function outputOption(...formats: string[]): Option {
   };
 }
 
-/** Texts of pods, plugins and files must not give orders to a terminal; lines stay lines. */
+/** Escapes control characters, which would control the terminal; line feeds stay. */
 export function printable(text: string): string {
   return text.split("\n").map(escapeControls).join("\n");
 }
@@ -30,7 +30,7 @@ export function structured(
   return format === "yaml" ? yamlOf(value) : undefined;
 }
 
-/** Without YAML anchors: objects that share a part repeat it, for the reader. */
+/** Without YAML anchors: shared parts of objects are repeated. */
 export function yamlOf(...documents: unknown[]): string {
   return documents
     .map((document): unknown => JSON.parse(JSON.stringify(document)))
@@ -51,8 +51,8 @@ function jsonOf(value: unknown): string {
 }
 
 /**
- * A text without quotes that YAML 1.1 reads as a time, a number or a merge: `2026-01-31`, the
- * MAC `11:22:33:44:55:50`, `1_000`, `0b1`, `=`. Bun quotes what YAML 1.2 does not read as a text.
+ * A string without quotes that YAML 1.1 reads as a time, a number or a merge: `2026-01-31`, the
+ * MAC `11:22:33:44:55:50`, `1_000`, `0b1`, `=`. Bun quotes by the rules of YAML 1.2 only.
  */
 const plainValue =
   /^(?<before> *(?:- )*(?:(?:"(?:[^"\\]|\\.)*"|[^\s"'].*?): )?)(?!-?[\d.]+$)(?<value>[+-]?\d[\d_:.TtZz +-]*|0b[01_]+|=)$/gm;

@@ -4,10 +4,7 @@ import { escapeControls } from "../../linux/text.ts";
 /** Head and cell of a column. */
 export type Column<Row> = readonly [head: string, cell: (row: Row) => string];
 
-/**
- * A table with its head, or the rows alone. A text of a pod or a plugin is no line of it,
- * and no order to the terminal.
- */
+/** A table with its head, or the rows alone. Control characters in cells are escaped. */
 export function table<Row>(
   rows: readonly Row[],
   columnsOfRow: readonly Column<Row>[],

@@ -19,7 +19,7 @@ export interface Process {
 export interface Terminal extends Process {
   stdout(text: string): Promise<void>;
   stderr(text: string): void;
-  /** Shows long work in a line that the next call replaces, or erases without a text. Nothing in a pipe. */
+  /** Shows the state of long work in a line. The next call replaces it, or erases it if it has no text. Does nothing in a pipe. */
   progress(text?: string): void;
   /** Whether stdout is a terminal, for colours. */
   colour: boolean;

@@ -60,7 +60,7 @@ export const checkAccess: Check = async ({
   }
 };
 
-/** undefined before Kubernetes 1.28, which does not tell. */
+/** undefined before Kubernetes 1.28, which has no SelfSubjectReview. */
 async function userOf({ authentication }: Api): Promise<string | undefined> {
   try {
     const review = await authentication.createSelfSubjectReview({ body: {} });
@@ -75,7 +75,7 @@ type Right = Pick<
   "verb" | "group" | "resource" | "subresource"
 >;
 
-/** All rights that genie needs (`genie manifest`), and what for. */
+/** All rights that genie needs (`genie manifest`), with their purpose. */
 const needed: readonly [need: string, right: Right][] = [
   [
     "a runtime that does not send annotations, static pods",

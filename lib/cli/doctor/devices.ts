@@ -1,6 +1,6 @@
 /**
- * What networks with devices need (devices.md): the kubelet's socket, and for resources
- * that no device plugin of the node has, the node's name and the right to list
+ * The requirements of networks with devices (devices.md): the kubelet's socket, and for
+ * resources that no device plugin of the node has, the node's name and the right to list
  * ResourceSlices.
  */
 import { resourceOf } from "../../attach/choice/fetch-definitions.ts";
@@ -99,7 +99,7 @@ async function recordedDefinitions(
   return Promise.all(read);
 }
 
-/** The resources of the kubelet's device plugins; undefined if it does not answer. */
+/** The resources of the kubelet's device plugins; absent if the kubelet does not respond. */
 async function pluginsOf(
   socket: string,
   needed: boolean,

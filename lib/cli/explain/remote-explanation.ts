@@ -1,7 +1,7 @@
 /**
- * `kubectl genie explain`: what the API server alone knows of a pod's networks. Choice,
- * interface names and definitions are as on a node; the configurations of the node's own
- * networks are on the node, so a placeholder stands for each (docs/operations.md).
+ * `kubectl genie explain`: a pod's networks by the API server alone. Choice, interface names
+ * and definitions are as on a node; a placeholder replaces each network of the node, whose
+ * configuration is only there (docs/operations.md).
  */
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
@@ -48,7 +48,7 @@ export interface RemoteAttachment {
   network?: string;
   /** `<namespace>/<name>` */
   definition?: string;
-  /** What the kubelet allots a device of, or the device that the pod names. */
+  /** The request that the kubelet meets, or the device that the pod names. */
   device?: DeviceRequest | { id: string };
   /** The definition's `spec.config`. */
   config?: unknown;
@@ -98,7 +98,7 @@ function placeholders(annotations: Annotations) {
   ];
   const made = files.map((file) => ({
     file,
-    // Types that no plugin has: none of them serves a container once only.
+    // No plugin has these types, so no rule for single-use plugins applies.
     list: parseConfList({
       cniVersion: "1.0.0",
       name: `n${files.indexOf(file)}`,
@@ -159,7 +159,7 @@ function configOf(config: unknown): { config: unknown } | { problem: string } {
   }
 }
 
-/** The files that kubectl merges: those of `$KUBECONFIG` that are there, else `~/.kube/config`. */
+/** The files that kubectl merges: those of `$KUBECONFIG` that exist, else `~/.kube/config`. */
 export function operatorsKubeconfig(env: Env): Pick<
   KubeOptions,
   "kubeconfig" | "moreKubeconfigs"

@@ -27,7 +27,7 @@ export interface CredentialRequest {
   account: Account;
 }
 
-/** The pod's service account: its mount path, and whether nothing else will do. */
+/** The pod's service account: its mount path, and whether it must be used. */
 interface Account {
   directory: string;
   isRequired: boolean;

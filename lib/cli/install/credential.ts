@@ -1,9 +1,9 @@
 /**
  * The credential with which genie calls the API server. The first that exists: the
  * operator's options, the kubeconfig of an earlier run, the node's own, the service
- * account of the pod that installs. A pod prefers the node's own to what it wrote
- * earlier: the account's token is valid only as long as its pod lives, and no pod of
- * the node gets definitions after that. {@link writeCredential} writes it.
+ * account of the pod that installs. A pod prefers the node's own to the one that it wrote
+ * earlier: the account's token is invalid once its pod is deleted, and genie could then read
+ * no definitions. {@link writeCredential} writes it.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -76,7 +76,7 @@ export function chooseCredential(
   return account ?? { kind: "none" };
 }
 
-/** A node that is not set up yet may have an incomplete one. */
+/** Whether the file can be read: a node that is being set up may have an incomplete one. */
 function isKubeconfig(path: string): boolean {
   return attempt(() => readKubeconfig(path)) !== undefined;
 }

@@ -1,7 +1,6 @@
 /**
- * The default network that `install` writes: it is found, named and its plugins are
- * checked (selection.md §5). `install` checks its requirements for the node's networks
- * before any change (container-runtimes.md K-1).
+ * The default network that `install` writes (selection.md §5), its name and its plugins, and
+ * the checks of the node's networks before anything changes (container-runtimes.md K-1).
  */
 import { join } from "node:path";
 import { isIdentifier } from "../../cni/identifiers.ts";

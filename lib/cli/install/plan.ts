@@ -1,5 +1,5 @@
 /**
- * What an installation is to write. Everything is checked here, before anything changes
+ * The plan of an installation. Everything is checked here, before anything changes
  * (container-runtimes.md K-1).
  */
 import { statSync } from "node:fs";

@@ -1,8 +1,7 @@
 /**
- * RBAC can only allow the whole status of a pod, or a whole node. These policies allow
- * genie's account what genie writes there, and nothing else (selection.md §7, agent.md): a
- * stolen token cannot mark pods as ready, change annotations of others, or change what is
- * on another node.
+ * RBAC can only allow the whole status of a pod, or a whole node. These policies restrict
+ * genie's account to the fields that genie writes (selection.md §7, agent.md): a stolen token
+ * cannot mark pods as ready, change other annotations, or change objects of another node.
  */
 import {
   preferencesAnnotation,

@@ -1,6 +1,6 @@
 /**
- * What an optional part of genie adds to the output of `genie manifest`. A feature has
- * switches; without them it adds nothing, so a right exists only while its part is on.
+ * An optional part of the output of `genie manifest`. A feature has switches; without them
+ * it adds nothing, so a right exists only while its part is on.
  * The Helm chart is generated from the same rows: each switch becomes a value.
  */
 import type { V1PolicyRule } from "@kubernetes/client-node";

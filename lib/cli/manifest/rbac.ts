@@ -1,6 +1,6 @@
 /**
- * Who may do what: roles of the service account and of nodes, with exactly the requests
- * of `lib/kube/client.ts` and those of the features that are on.
+ * The roles of the service account and of nodes, with the rights for exactly the requests of
+ * `lib/kube/client.ts` and of the features that are on.
  */
 import type { RbacV1Subject, V1PolicyRule } from "@kubernetes/client-node";
 import { definitions, group } from "./definition.ts";

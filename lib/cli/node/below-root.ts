@@ -10,7 +10,7 @@ import { chroot } from "../../linux/libc.ts";
 import type { Terminal } from "../command/terminal.ts";
 import type { Host } from "./host.ts";
 
-/** Executes a hidden command with its `--root`; what it prints. Throws its message as an Error. */
+/** Executes a hidden command with `--root`, and returns its JSON output. Throws Error with its message. */
 export async function runBelowRoot<Schema extends v.GenericSchema>(
   { root }: Host,
   [command, ...args]: readonly [string, ...string[]],

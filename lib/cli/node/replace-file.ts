@@ -34,7 +34,7 @@ export interface FileKind {
   secret?: true;
 }
 
-/** Whether the file was written. */
+/** Returns whether the file was written. */
 export function putText(path: string, text: string, kind: FileKind): boolean {
   const existing = statSync(path, { throwIfNoEntry: false });
   const mode = (existing?.mode ?? kind.mode) & (kind.secret ? 0o7770 : 0o7777);
@@ -90,15 +90,15 @@ function writing(path: string, work: () => void): void {
 }
 
 /**
- * A file or directory. Of a missing one on a read-only file system, `rm` fails too, and
- * would hide the first error.
+ * Removes a file or directory, if it exists: on a read-only file system, `rm` of a missing
+ * one fails too, and would hide the first error.
  */
 export function removePath(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false }))
     rmSync(path, { force: true, recursive: true });
 }
 
-/** Removes a file that was written by this module; whether it was there. */
+/** Removes a file that this module wrote; returns whether it existed. */
 export function removeWritten(path: string): boolean {
   removeLeftOver(path, 0);
   const isThere = existsSync(path);

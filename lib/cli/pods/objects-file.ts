@@ -4,8 +4,8 @@ import { isObject, mismatch, own, ownText, parseJson } from "../../cni/json.ts";
 import { SystemError, errnoOf, messageOf } from "../../linux/errno.ts";
 
 /**
- * What `read` makes of the text of a file, - for stdin; also of a pipe, such as `<(…)` of
- * a shell. Throws Error that names the file.
+ * Returns the result of `read` for the text of a file or pipe; `-` is stdin. Throws Error
+ * that names the file.
  */
 export async function fromFile<T>(
   file: string,
@@ -24,8 +24,8 @@ export async function fromFile<T>(
 }
 
 /**
- * Every object of a YAML or JSON text; none of an empty list. Throws Error with the position
- * of a fault, for a text without object or list, and for a list whose `items` are none.
+ * The objects of a YAML or JSON text. Throws Error for a fault, with its position, for a text
+ * without object or list, and for `items` that are no objects.
  */
 export function objectsOf(text: string): object[] {
   let value: unknown;

@@ -35,7 +35,10 @@ export function podsInFile(file: string, node: string): Promise<V1Pod[]> {
   });
 }
 
-/** A list may have the pods of every node. The host's name is a guess: if no pod has it, all count. */
+/**
+ * The pods of this node: a list may have those of every node. `node` may be a guess by the
+ * host's name; if no pod is on a node of that name, all pods are taken.
+ */
 function podsOfNode(pods: V1Pod[], node: string): V1Pod[] {
   const isKnown =
     node !== hostNodeName() || pods.some(({ spec }) => spec?.nodeName === node);
@@ -44,7 +47,7 @@ function podsOfNode(pods: V1Pod[], node: string): V1Pod[] {
   );
 }
 
-/** Unlike the template of a workload. */
+/** A pod has a name; the template of a workload has none. */
 const named = object({ metadata: object({ name: v.string() }) });
 
 function podOf(item: object): V1Pod {

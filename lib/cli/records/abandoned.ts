@@ -101,7 +101,7 @@ export async function drop(
 /** Milliseconds to wait for a retry that runs now. */
 const lockMs = 20_000;
 
-/** The container ID; of a damaged record, from its name, where a hash may replace it. */
+/** The container ID; for a damaged record, from the file's name, which may be a hash. */
 function containerOf({ record, name }: RecordEntry): string {
   return record?.containerId ?? name.split(":")[0] ?? name;
 }
