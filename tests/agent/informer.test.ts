@@ -382,8 +382,8 @@ describe("kinds", () => {
             "kubectl.kubernetes.io/last-applied-configuration": "{}",
           },
         },
-        spec: { nodeName: "node1", containers: [{}] },
-        status: { phase: "Running", conditions: [{}] },
+        spec: { hostNetwork: true, containers: [{}] },
+        status: { phase: "Running", conditions: [{}], podIPs: [{}] },
       }),
     ).toEqual({
       metadata: {
@@ -393,8 +393,8 @@ describe("kinds", () => {
         resourceVersion: "7",
         annotations: { cni: "a" },
       },
-      spec: { nodeName: "node1" },
-      status: { phase: "Running" },
+      spec: { hostNetwork: true },
+      status: { phase: "Running", conditions: [{}] },
     });
   });
 

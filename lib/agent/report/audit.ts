@@ -72,9 +72,7 @@ export async function auditPods(
     unreadable.push(`record ${quote(name)}: ${messageOf(error)}`),
   );
   const names = typedNames(context.config, () => readNetworks(context));
-  const running = pods.filter(
-    (pod) => isRunning(pod) && (pod.status?.phase ?? "Running") === "Running",
-  );
+  const running = pods.filter((pod) => isRunning(pod) && hasSandbox(pod));
   await index.all();
   const found: Finding[] = [];
   for (const pod of running) {
@@ -102,6 +100,17 @@ export async function auditPods(
     pods: running.length,
     unreadable,
   };
+}
+
+/**
+ * After a restart of the node, the phase is that of the boot before until the pod has a
+ * sandbox again: the condition says so (Kubernetes 1.29).
+ */
+function hasSandbox({ status: { phase = "Running", conditions } = {} }: V1Pod) {
+  const ready = conditions?.find(
+    ({ type }) => type === "PodReadyToStartContainers",
+  );
+  return phase === "Running" && ready?.status !== "False";
 }
 
 /** Whether its annotations ask for more than the default network, or for an automatic choice. */

@@ -23,11 +23,10 @@ export function podKind(node: string | undefined): Kind<V1Pod> {
           "resourceVersion",
           "annotations",
           "ownerReferences",
-          "creationTimestamp",
           "deletionTimestamp",
         ],
-        spec: ["nodeName", "hostNetwork"],
-        status: ["phase", "podIPs"],
+        spec: ["hostNetwork"],
+        status: ["phase", "conditions"],
       }),
   };
 }

@@ -19,6 +19,8 @@ const port = object({
 
 const container = object({ ports: v.nullish(v.array(port)) });
 
+const condition = object({ type: v.string(), status: v.string() });
+
 /** A pod, or the template of a workload, which has no name. */
 export const podSchema = object({
   metadata: v.nullish(
@@ -39,7 +41,9 @@ export const podSchema = object({
       containers: v.nullish(v.array(container)),
     }),
   ),
-  status: v.nullish(object({ phase: text })),
+  status: v.nullish(
+    object({ phase: text, conditions: v.nullish(v.array(condition)) }),
+  ),
 });
 
 export type PodSpec = v.InferOutput<typeof podSchema>["spec"];
