@@ -5,7 +5,6 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
-  existsSync,
   mkdirSync,
   readFileSync,
   rmSync,
@@ -16,6 +15,7 @@ import {
 import { join } from "node:path";
 import type { Agent } from "../../lib/agent/part.ts";
 import { createReconcile } from "../../lib/agent/pods/reconcile.ts";
+import type { Context } from "../../lib/attach/context.ts";
 import { Records } from "../../lib/state/records.ts";
 import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
@@ -311,46 +311,6 @@ describe("genie agent --attach", () => {
     ]);
   });
 
-  test.each([
-    ["it is deleted", { metadata: { deletionTimestamp: "2026-01-01" } }, {}],
-    ["its annotations change", {}, { cni: "canal,gate" }],
-  ])(
-    "during one change, %s: the changes that came after it are left out",
-    async (_, more, annotations) => {
-      await using hot = await HotCluster.start();
-      const { node } = hot.cluster;
-      const file = (name: string) => join(node.directory, name);
-      node.plugin(
-        "gate",
-        `#!/bin/sh
-cat >/dev/null
-[ "$CNI_COMMAND" = ADD ] || exit 0
-: >${file("started")}
-until [ -e ${file("open")} ]; do sleep 0.01; done
-echo '{"cniVersion":"1.0.0"}'
-`,
-      );
-      const gate = { cniVersion: "1.0.0", name: "gate", type: "gate" };
-      node.network("30-gate.conf", gate);
-      const pod = await hot.pod({ cni: "canal" });
-      const other = await node.pod("other");
-      hot.put(other, {});
-      await hot.cluster.add(other);
-      const both = { cni: "canal,gate,weave" };
-      hot.put(pod, both);
-      await until(() => existsSync(file("started")), "the first change");
-      hot.put(pod, { ...both, ...annotations }, more);
-      // The agent has seen the pod when it tells of the next event.
-      hot.put(other, { cni: "weave,,canal" });
-      await said(hot.agent, "InvalidNetworks");
-      writeFileSync(file("open"), "");
-      await hot.agent.said("attached");
-      await Bun.sleep(300);
-      const attached = hot.agent.log.filter(({ msg }) => msg === "attached");
-      expect(attached.map(({ network }) => network)).toEqual(["gate"]);
-    },
-  );
-
   test("several pods were edited without an agent: it changes all of them when it starts", async () => {
     await using hot = await HotCluster.start();
     const { cluster } = hot;
@@ -394,79 +354,128 @@ echo '{"cniVersion":"1.0.0"}'
   });
 });
 
-describe("createReconcile", () => {
-  test.each<[string, string, Record<string, unknown>, string[], string]>([
-    [
-      "a network of the node goes",
-      "canal,weave",
-      {},
-      ["canal"],
-      "NetworkNotFound",
-    ],
-    [
-      "the configuration names another default network",
-      "default",
-      { default_plugin: "weave" },
-      ["canal", "weave"],
-      "PrimaryNetworkUnchanged",
-    ],
-  ])(
-    "%s: pods are compared again",
-    async (_, cni, config, networks, reason) => {
-      using directory = temporaryDirectory();
-      const { path } = directory;
-      const dataDir = join(path, "data");
-      const confDir = join(path, "net.d");
-      const networkFile = (name: string) => join(confDir, `${name}.conf`);
-      mkdirSync(confDir);
-      for (const name of ["canal", "weave"])
-        writeFileSync(networkFile(name), JSON.stringify({ name, type: "ptp" }));
-      const contextWith = (keys: Record<string, unknown>) =>
-        contextOf({
-          command: "STATUS",
-          config: { name: "genie", type: "genie", confDir, dataDir, ...keys },
-        });
-      const metadata = { namespace: "shop", name: "web", uid: "u" };
-      const pod: V1Pod = { metadata: { ...metadata, annotations: { cni } } };
-      const named = (network: string) => ({ element: { network } });
-      const record = recordOf("c1", {
-        pod: metadata,
-        attachments: [
-          attachmentOf("canal", "eth0", named("canal")),
-          attachmentOf("weave", "eth1", named("weave")),
-        ].slice(0, cni.split(",").length),
-      });
-      const result = { cniVersion: "1.0.0" } as const;
-      const records = new Records(dataDir);
-      records.write(record).close();
-      records.writeResults(record, resultsOf(record, [result, result]));
-      const stop = new AbortController();
-      const told: string[] = [];
-      let looks = 0;
-      const agent = {
-        context: contextWith({ default_plugin: "canal" }),
-        pods: () => ({
-          list: () => (looks++, [pod]),
-          get: () => pod,
-          subscribe: () => () => {},
-        }),
-        log: () => {},
-        event(_subject: unknown, _type: string, eventReason: string) {
-          told.push(eventReason);
-          stop.abort();
-        },
-      };
-      const part = createReconcile(10);
-      const running = part.run(agent as unknown as Agent, stop.signal);
-      await until(() => looks > 1, "the first comparison");
-      expect(told).toEqual([]);
-      for (const name of ["canal", "weave"])
-        if (!networks.includes(name)) rmSync(networkFile(name));
-      if (Object.keys(config).length > 0) agent.context = contextWith(config);
+/** The part alone, with the record of one pod: canal on eth0, weave on eth1. */
+function startPart(cni: string) {
+  const directory = temporaryDirectory();
+  const dataDir = join(directory.path, "data");
+  const confDir = join(directory.path, "net.d");
+  const networkFile = (name: string) => join(confDir, `${name}.conf`);
+  mkdirSync(confDir);
+  for (const name of ["canal", "weave"])
+    writeFileSync(networkFile(name), JSON.stringify({ name, type: "ptp" }));
+  const contextWith = (keys: Record<string, unknown>) =>
+    contextOf({
+      command: "STATUS",
+      config: { name: "genie", type: "genie", confDir, dataDir, ...keys },
+    });
+  const metadata = { namespace: "shop", name: "web", uid: "u" };
+  const attached = (network: string, ifname: string) =>
+    attachmentOf(network, ifname, { element: { network } });
+  const record = recordOf("c1", {
+    pod: metadata,
+    attachments: [attached("canal", "eth0"), attached("weave", "eth1")],
+  });
+  const result = { cniVersion: "1.0.0" } as const;
+  const records = new Records(dataDir);
+  records.write(record).close();
+  records.writeResults(record, resultsOf(record, [result, result]));
+  const controller = new AbortController();
+  const pod: V1Pod = { metadata: { ...metadata, annotations: { cni } } };
+  const part = {
+    pod,
+    /** The reasons of events. */
+    told: [] as string[],
+    /** What genie was asked for. */
+    changes: [] as string[],
+    changed: () => {},
+    configure: (keys: Record<string, unknown>) =>
+      void (agent.context = contextWith(keys)),
+    removeNetwork: (name: string) => rmSync(networkFile(name)),
+    /** Its first comparison, and the changes that follow from it. */
+    compared: () => until(() => looks > 1, "the first comparison"),
+    async [Symbol.asyncDispose]() {
+      controller.abort();
       await running;
-      expect(told).toEqual([reason]);
+      directory[Symbol.dispose]();
     },
-  );
+  };
+  let looks = 0;
+  const agent = {
+    context: contextWith({ default_plugin: "canal" }),
+    pods: () => ({
+      list: () => (looks++, [part.pod]),
+      get: () => part.pod,
+      subscribe: () => () => {},
+    }),
+    log: () => {},
+    event: (_subject: unknown, _type: string, reason: string) =>
+      void part.told.push(reason),
+    genie(_words: unknown, { stdin }: { stdin: string }) {
+      const { verb, network } = JSON.parse(stdin) as Record<string, string>;
+      part.changes.push(`${verb} ${network}`);
+      part.changed();
+      const stdout = JSON.stringify({ outcome: "attached" });
+      return Promise.resolve({ code: 0, stdout, stderr: "" });
+    },
+  } as unknown as Agent & { context: Context };
+  const running = createReconcile(10).run(agent, controller.signal);
+  return part;
+}
+
+describe("createReconcile", () => {
+  test("a network of the node goes: its attachment is told of", async () => {
+    await using part = startPart("canal,weave");
+    await part.compared();
+    expect(part.told).toEqual([]);
+    part.removeNetwork("weave");
+    await until(() => part.told.length > 0, "the event");
+    expect(part.told).toEqual(["NetworkNotFound"]);
+  });
+
+  test("the configuration names another default network: the primary's is told of", async () => {
+    await using part = startPart("default,weave");
+    await part.compared();
+    expect(part.told).toEqual([]);
+    part.configure({ default_plugin: "weave" });
+    await until(() => part.told.length > 0, "the event");
+    expect(part.told).toEqual(["PrimaryNetworkUnchanged"]);
+  });
+
+  const cni = "canal,weave,a,b";
+  const metadata = { namespace: "shop", name: "web", uid: "u" };
+  test.each<[string, V1Pod, string[]]>([
+    [
+      "nothing happens",
+      { metadata: { ...metadata, annotations: { cni } } },
+      ["attach a", "attach b"],
+    ],
+    [
+      "it is deleted",
+      {
+        metadata: {
+          ...metadata,
+          annotations: { cni },
+          deletionTimestamp: new Date(0),
+        },
+      },
+      ["attach a"],
+    ],
+    [
+      "its annotations change",
+      { metadata: { ...metadata, annotations: { cni: "canal,weave,a" } } },
+      ["attach a"],
+    ],
+    [
+      "it is made anew under its name",
+      { metadata: { ...metadata, uid: "new", annotations: { cni } } },
+      ["attach a"],
+    ],
+  ])("during the first of two changes, %s", async (_, pod, changes) => {
+    await using part = startPart(cni);
+    part.changed = () => (part.pod = pod);
+    await part.compared();
+    expect(part.changes).toEqual(changes);
+  });
 });
 
 /** The CPU time of a process, of user and system, from proc_pid_stat(5). */
