@@ -165,7 +165,6 @@ export class KindWatch<T> {
       throw this.#isSilent ? late : error;
     } finally {
       watchdog.stop();
-      controller.abort();
     }
   }
 
