@@ -14,6 +14,7 @@ import {
   isOver,
   onlyOver,
 } from "./route.ts";
+import { encodeRoute } from "./route-message.ts";
 import type { Snapshot } from "./rtnetlink.ts";
 
 /** The default routes of one attachment and family that leave the main table. */
@@ -34,12 +35,8 @@ export interface Departure {
 /** A default route that left the main table for none, as in a record. */
 export interface RemovedRoute {
   readonly family: Family;
-  readonly ifindex: number;
-  /** Absent for a network on the link. */
-  readonly gateway?: string | undefined;
-  /** The gateway is in no prefix of the interface. */
-  readonly onlink?: boolean | undefined;
-  readonly metric: number;
+  /** The payload of its RTM_NEWROUTE, hexadecimal. */
+  readonly message: string;
 }
 
 interface LeavingRoutes extends Pick<
@@ -72,7 +69,7 @@ export function departureOf(
       departure: {
         ...departure,
         addresses: [],
-        removed: routes.flatMap(removedRoutes),
+        removed: removedRoutes(routes),
       },
       routes: [],
       rules: [],
@@ -86,17 +83,14 @@ export function departureOf(
   };
 }
 
-/** One for each interface and gateway; none of a router advertisement, which comes again. */
-function removedRoutes(route: Route): RemovedRoute[] {
-  const { family, metric, nexthops, protocol } = route;
-  if (protocol === RTPROT_RA) return [];
-  return nexthops.map(({ ifindex, gateway, onlink }) => ({
-    family,
-    ifindex,
-    ...(gateway && { gateway: addressText(gateway) }),
-    ...(onlink && { onlink }),
-    metric,
-  }));
+/** Without those of a router advertisement, which come again. */
+function removedRoutes(routes: readonly Route[]): RemovedRoute[] {
+  return routes
+    .filter(({ protocol }) => protocol !== RTPROT_RA)
+    .map((route) => ({
+      family: route.family,
+      message: encodeRoute(route).toHex(),
+    }));
 }
 
 /**

@@ -12,12 +12,12 @@ import {
   type Route,
   type Rule,
   addressText,
-  defaultRoute,
   describeRoute,
   isDefault,
   isLinkScope,
   isOver,
 } from "./route.ts";
+import { decodeRoutes } from "./route-message.ts";
 import type { Routing } from "./rtnetlink.ts";
 
 /** A table that was made for one attachment, and the sources of its rules, as in a record. */
@@ -87,9 +87,7 @@ export function returnDefaultRoutes(
 ): Route[] {
   const again = removed
     .filter((route) => route.family === family)
-    .map(({ gateway = "", ...route }) =>
-      defaultRoute({ ...route, gateway: parseIp(gateway)?.bytes }),
-    );
+    .flatMap(({ message }) => decodeRoutes(Uint8Array.fromHex(message)));
   for (const route of again) addRoute(routing, route);
   if (again.length > 0) return again;
   const own = routing

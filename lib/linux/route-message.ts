@@ -91,6 +91,18 @@ function apart(route: Route): Route[] {
   }));
 }
 
+/** The payload of RTM_GETROUTE for an IPv6 route to this destination over the same interface. */
+export function encodeRouteQuery({ destination, nexthops }: Route): Uint8Array {
+  return concat([
+    Uint8Array.of(addressFamily[6], 128, 0, 0, 0, 0, 0, 0),
+    u32(RTM_F_FIB_MATCH),
+    encodeAttributes([
+      { type: RTA_DST, data: destination.ip.bytes },
+      { type: RTA_OIF, data: u32(nexthops[0]?.ifindex ?? 0) },
+    ]),
+  ]);
+}
+
 /** The payload of RTM_NEWROUTE and RTM_DELROUTE for exactly this route. */
 export function encodeRoute(route: Route): Uint8Array {
   const { destination, metric, table } = route;
@@ -122,6 +134,8 @@ export function encodeRoute(route: Route): Uint8Array {
 const RT_TABLE_COMPAT = 252;
 const RT_TABLE_LOCAL = 255;
 const RTM_F_CLONED = 0x200;
+/** The route itself, not what a packet would do by it. */
+const RTM_F_FIB_MATCH = 0x2000;
 
 const RTA_DST = 1;
 const RTA_PRIORITY = 6;

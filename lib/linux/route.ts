@@ -57,7 +57,6 @@ export interface ListedRule {
 
 export const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;
-const RT_SCOPE_LINK = 253;
 /** The origin of routes of CNI plugins and of `ip route add`. */
 export const RTPROT_BOOT = 3;
 /** Learned from a router advertisement. */
@@ -85,23 +84,6 @@ export function withNexthops(
 /** A default route of the main table, as a plugin would make it. */
 export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
   const { family, bytes } = gateway;
-  return defaultRoute({ family, gateway: bytes, ifindex, metric });
-}
-
-/** Without a gateway, of a network on the link. */
-export function defaultRoute({
-  family,
-  ifindex,
-  gateway,
-  onlink = false,
-  metric,
-}: {
-  family: Family;
-  ifindex: number;
-  gateway: Uint8Array | undefined;
-  onlink?: boolean | undefined;
-  metric: number;
-}): Route {
   const none = new Uint8Array(family === "4" ? 4 : 16);
   return {
     family,
@@ -110,10 +92,10 @@ export function defaultRoute({
     tos: 0,
     table: RT_TABLE_MAIN,
     protocol: RTPROT_BOOT,
-    scope: gateway || family === "6" ? 0 : RT_SCOPE_LINK,
+    scope: 0,
     type: RTN_UNICAST,
     metric,
-    nexthops: [{ ifindex, gateway, onlink, attributes: [] }],
+    nexthops: [{ ifindex, gateway: bytes, onlink: false, attributes: [] }],
     attributes: [],
   };
 }

@@ -4,5 +4,5 @@ export * from "./route-change.ts";
 export { decodeRoutes } from "./route-message.ts";
 export { type DefaultRouteRequest, isReachable } from "./route-owner.ts";
 export * from "./route-plan.ts";
-export type { Route } from "./route.ts";
+export { type Route, addressText } from "./route.ts";
 export { Rtnetlink, type Snapshot, snapshotOf } from "./rtnetlink.ts";

@@ -4,7 +4,7 @@
  * nothing.
  */
 import type { Ip } from "./address.ts";
-import { errnoOf } from "./errno.ts";
+import { SystemError, errnoOf } from "./errno.ts";
 import {
   encodeAttributes,
   findAttribute,
@@ -20,11 +20,17 @@ import {
   rtmsgLength,
 } from "./pod-network.ts";
 import type { Traffic } from "./traffic.ts";
-import type { ListedRule, Route, Rule } from "./route.ts";
+import {
+  type ListedRule,
+  type Route,
+  type Rule,
+  describeRoute,
+} from "./route.ts";
 import {
   decodeRoutes,
   decodeRule,
   encodeRoute,
+  encodeRouteQuery,
   encodeRule,
   familyOf,
 } from "./route-message.ts";
@@ -151,9 +157,30 @@ export class Rtnetlink extends PodNetwork {
   /** The routes of all tables but `local`, in the kernel's order. */
   routes(): Route[] {
     const routes: Route[] = [];
-    for (const payload of this.list("routes", RTM_GETROUTE, rtmsgLength))
-      routes.push(...decodeRoutes(payload));
+    for (const payload of this.list("routes", RTM_GETROUTE, rtmsgLength)) {
+      const [first, ...others] = decodeRoutes(payload);
+      if (!first) continue;
+      routes.push(first);
+      for (const other of others) routes.push(this.#whole(other));
+    }
     return routes;
+  }
+
+  /** A listed IPv6 route of a group with its own attributes: the listing has those of the first one. */
+  #whole(listed: Route): Route {
+    try {
+      const query = encodeRouteQuery(listed);
+      const response = this.socket.order(RTM_GETROUTE, 0, query);
+      const [route] = response ? decodeRoutes(response) : [];
+      const isSame =
+        route &&
+        describeRoute(route, noNames) === describeRoute(listed, noNames) &&
+        route.metric === listed.metric;
+      return isSame ? route : listed;
+    } catch (error) {
+      if (error instanceof SystemError) return listed;
+      throw error;
+    }
   }
 
   /** Empty for a family without policy routing. */
@@ -203,6 +230,8 @@ export class Rtnetlink extends PodNetwork {
     }
   }
 }
+
+const noNames = new Map<number, string>();
 
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;

@@ -117,10 +117,7 @@ export function validateRecord(
 
 const removedRoute = object({
   family: v.picklist(["4", "6"]),
-  ifindex: number,
-  gateway: v.optional(string),
-  onlink: v.optional(v.boolean()),
-  metric: number,
+  message: string,
 });
 
 const routing = object({

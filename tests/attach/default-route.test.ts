@@ -11,6 +11,8 @@ import {
   requestedDefaultRoute,
   tablesOf,
 } from "../../lib/attach/default-route-moves.ts";
+import { passOnDefaultRoutes } from "../../lib/attach/running/pass-on-default-routes.ts";
+import type { RunningPod } from "../../lib/attach/running/running-pod.ts";
 import {
   type Rerouting,
   reroutedResults,
@@ -242,7 +244,7 @@ test("tablesOf, both families of an interface together", () => {
 
 test("tablesOf, routes that were removed: no table, what makes them anew", () => {
   const removed = (family: "4" | "6") => [
-    { family, ifindex: 2, gateway: "10.30.0.1", metric: 0 },
+    { family, message: `message of IPv${family}` },
   ];
   const kept = (family: "4" | "6") =>
     departure(1, family, {
@@ -344,3 +346,30 @@ test.each<[what: string, isRunning: boolean, rule: string, back: string[]]>([
     expect(back.filter((line) => after.main.includes(line))).toEqual(back);
   },
 );
+
+test("passOnDefaultRoutes, the result has its default route as the plugin told it", async () => {
+  await using pod = await startPod(
+    "ip route add default via 10.0.0.1 dev eth0 mtu 1400 table 1000",
+  );
+  const told = { dst: "0.0.0.0/0", gw: "10.0.0.1", mtu: 1400, priority: 5 };
+  const moved = (table?: number) =>
+    parseResult(
+      { cniVersion: "1.1.0", routes: [{ ...told, ...(table && { table }) }] },
+      "1.1.0",
+    );
+  const results = new Map([["eth0", moved(1000)]]);
+  const routing = new Map([["eth0", { table: 1000, addresses: [] }]]);
+  const record = { ifname: "eth0", attachments: [] };
+  passOnDefaultRoutes(
+    { context: addTo(pod), record } as unknown as RunningPod,
+    new Set(["4"] as const),
+    pod.path,
+    results,
+    routing,
+  );
+  expect((await routingOf(pod)).main).toEqual([
+    "default via 10.0.0.1 dev eth0 mtu 1400",
+  ]);
+  expect(results.get("eth0")).toEqual(moved());
+  expect(routing.size).toBe(0);
+});

@@ -211,6 +211,8 @@ test("keep, the owner goes: the primary has its way again", async () => {
   const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
   cluster.define("wide", gamma);
   const wide = '{"name":"wide","default-route":["10.73.0.1","fd73::1"]}';
+  const own = "default via 10.71.0.1 dev eth0 src 10.71.0.2 mtu 1400";
+  await pod.netns.ip(`route change ${own}`);
   await changed(cluster, "attach", "shop/web", wide);
   expect(await shown(pod)).toEqual({
     main: ["via 10.73.0.1 dev net1", "via fd73::1 dev net1"],
@@ -221,6 +223,8 @@ test("keep, the owner goes: the primary has its way again", async () => {
   const { exitCode, stderr } = await hot(cluster, "detach", "shop/web", "net1");
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   expect(await shown(pod)).toEqual(alone);
+  const again = await pod.netns.ip("-4 route show default");
+  expect(again.trim()).toBe(own);
   expect(await routed.leaves(pod, outside4)).toBe("eth0");
   await cluster.check(pod);
   // Once more, and the DEL of the whole pod.

@@ -9,7 +9,7 @@ import { SystemError } from "../../lib/linux/errno.ts";
 import { Rtnetlink } from "../../lib/linux/rtnetlink.ts";
 import { routeVia } from "../../lib/linux/route.ts";
 import { Netns } from "../support/netns.ts";
-import { ip, routingOf, startPod } from "./pod.ts";
+import { ip, routingOf, startPod, table as textOfAll } from "./pod.ts";
 
 test("links, addresses, routes and rules of both families", async () => {
   await using pod = await startPod(
@@ -139,4 +139,29 @@ test("counters and numberOf: the namespace of a veth's other end", async () => {
   expect(counters.get("net1")?.peerNamespace).toBe(numberOf(host));
   expect(counters.get("in0")?.peerNamespace).toBeUndefined();
   expect(numberOf(stranger)).toBeUndefined();
+});
+
+test("routes, each of an IPv6 group has its own attributes", async () => {
+  const routes = [
+    "default via fd00::1 dev eth0 mtu 1400",
+    "default via fd01::1 dev net1 proto static mtu 1300",
+    "2001:db8::/48 via fd00::1 dev eth0 metric 7",
+    "2001:db8::/48 via fd01::1 dev net1 metric 7 src fd01::2",
+  ];
+  const made = routes.map((route) => `ip -6 route append ${route}`).join("\n");
+  await using pod = await startPod(made);
+  const before = await textOfAll(pod);
+  using routing = new Rtnetlink(pod.path);
+  const group = routing
+    .routes()
+    .filter(({ family, nexthops }) => family === "6" && nexthops[0]?.gateway);
+  expect(group).toHaveLength(4);
+  for (const route of group) routing.removeRoute(route);
+  expect(await textOfAll(pod)).not.toContain("via fd0");
+  for (const route of group) routing.addRoute(route);
+  expect(await textOfAll(pod)).toBe(before);
+  for (const text of ["eth0", "net1"]) {
+    const shown = await pod.ip(`-6 route get fibmatch :: oif ${text}`);
+    expect(shown).toContain(`mtu ${text === "eth0" ? 1400 : 1300}`);
+  }
 });

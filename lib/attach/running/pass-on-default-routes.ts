@@ -7,7 +7,7 @@ import { podInterfaces } from "../../cni/result-query.ts";
 import { type Result, convertResult, modernResult } from "../../cni/result.ts";
 import {
   type Family,
-  formatIp,
+  formatCidr,
   parseCidr,
   parseIp,
 } from "../../linux/address.ts";
@@ -16,6 +16,7 @@ import { isNamespace } from "../../linux/netns.ts";
 import {
   type Route,
   Rtnetlink,
+  addressText,
   hasDefaultRoute,
   returnDefaultRoutes,
   exitRoutesOver,
@@ -65,7 +66,10 @@ export function passOnDefaultRoutes(
         if (!own || !result) continue;
         const returned = returnDefaultRoutes(rtnetlink, own, family);
         if (returned.length === 0) continue;
-        results.set(ifname, withMainRoutes(result, own.table, returned));
+        results.set(
+          ifname,
+          withMainRoutes(result, own.table, family, returned),
+        );
         const rest = withoutFamily(own, family);
         if (rest) routing.set(ifname, rest);
         else routing.delete(ifname);
@@ -100,27 +104,31 @@ function withoutFamily(
   };
 }
 
-/** The result after its default routes left the table. */
+/** The result after its default routes of a family left their table, which most versions cannot tell. */
 function withMainRoutes(
   result: Result,
   table: number,
+  family: Family,
   returned: readonly Route[],
 ): Result {
   const modern = modernResult(result);
-  const families = new Set(returned.map(({ family }) => family));
-  const others = modern.routes.filter((route) => {
-    const family = parseCidr(route.dst)?.ip.family;
-    return route.table !== table || !family || !families.has(family);
-  });
-  const routes = returned.map(({ family, nexthops }) => {
+  const isMoved = (dst: string, own: number | undefined) =>
+    own === table && parseCidr(dst)?.ip.family === family;
+  const told = modern.routes.flatMap(({ table: own, ...route }) =>
+    isMoved(route.dst, own) ? route : [],
+  );
+  const untold = returned.map(({ destination, nexthops }) => {
     const [gateway] = nexthops.flatMap((hop) => hop.gateway ?? []);
     return {
-      dst: family === "4" ? "0.0.0.0/0" : "::/0",
-      ...(gateway && { gw: formatIp({ family, bytes: gateway }) }),
+      dst: formatCidr(destination),
+      ...(gateway && { gw: addressText(gateway) }),
     };
   });
+  const others = modern.routes.filter(
+    (route) => !isMoved(route.dst, route.table),
+  );
   return convertResult(
-    { ...modern, routes: [...others, ...routes] },
+    { ...modern, routes: [...others, ...(told.length > 0 ? told : untold)] },
     result.cniVersion,
   );
 }
