@@ -14,7 +14,7 @@ import {
 import { Code, CniError } from "./error.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { plain, sortByBytes } from "../linux/text.ts";
-import { listIfAny, readRegularFile } from "../linux/files.ts";
+import { listIfAny, readRegularFile, statusIfAny } from "../linux/files.ts";
 import { parseJson } from "./json.ts";
 
 /** A file of the directory: its configuration, or the reason why it is invalid. */
@@ -81,6 +81,7 @@ function pluginDirectory(directory: string, network: string): PluginConf[] {
   // A name that is not a plain file name has no directory here; ADD refuses it.
   if (["", ".", ".."].includes(network) || network.includes("/")) return [];
   const path = `${directory}/${network}`;
+  if (statusIfAny(path)?.kind !== "directory") return [];
   const plugins: PluginConf[] = [];
   for (const file of names(path, [".conf"])) {
     try {

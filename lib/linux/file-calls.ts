@@ -226,7 +226,7 @@ const direntName = 19;
 
 /**
  * The names in a directory that end with `suffix`, unordered, without `.` and `..`;
- * none if the directory is missing.
+ * none if the directory is missing. ENOTDIR for a file.
  */
 export function listIfAny(path: string, suffix = ""): string[] {
   const names: string[] = [];
@@ -237,9 +237,8 @@ export function listIfAny(path: string, suffix = ""): string[] {
   try {
     for (;;) {
       const size = call(SYS.getdents64, fd, buffer, buffer.byteLength);
-      // Not a directory.
-      if (isAbsent(size)) return names;
-      if (checked(size) === 0) return names;
+      // -ENOENT: it was removed meanwhile.
+      if (size === -ENOENT || checked(size) === 0) return names;
       addNames(buffer.subarray(0, size), suffix, names);
     }
   } finally {

@@ -4,18 +4,12 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
-import {
-  Open,
-  close,
-  open,
-  openIfAny,
-  rename,
-  status,
-} from "../linux/file-calls.ts";
+import { Open, close, open, openIfAny, status } from "../linux/file-calls.ts";
 import { tryShare } from "../linux/flock.ts";
-import { directoryOf, statusIfAny } from "../linux/files.ts";
+import { directoryOf, linkStatusIfAny, statusIfAny } from "../linux/files.ts";
 import { makeOwnDirectory, requireOwnDirectory } from "../linux/own-files.ts";
 import { quote } from "../linux/text.ts";
+import { remove } from "./record-files.ts";
 
 export function lockPath(dataDir: string, containerId: string): string {
   const name =
@@ -40,7 +34,11 @@ export function openLock(path: string): number {
     return open(path, flags, 0o600);
   } catch (cause) {
     const errno = errnoOf(cause) ?? "";
-    if (errno === "EISDIR") return replaceDirectory(path);
+    if (isForeign.test(errno)) {
+      // Another genie may have done so meanwhile.
+      if (linkStatusIfAny(path)?.kind !== "file") removeForeign(path);
+      return openLock(path);
+    }
     const instead = unwritable.test(errno)
       ? openInstead(path, directory)
       : undefined;
@@ -49,10 +47,15 @@ export function openLock(path: string): number {
   }
 }
 
-/** No genie has a directory open for writing, so it is nobody's lock. */
-function replaceDirectory(path: string): number {
-  rename(path, `${path}.corrupt`);
-  return open(path, opening | Open.create, 0o600);
+/** A directory, a symbolic link, a socket: no genie makes one, so it is nobody's lock. */
+const isForeign = /^(?:EISDIR|ELOOP|ENXIO)$/;
+
+function removeForeign(path: string): void {
+  try {
+    remove(path);
+  } catch (cause) {
+    throw openError(path, cause);
+  }
 }
 
 /** The disk became read-only, or has no inode left. */
@@ -91,26 +94,27 @@ function openDirectory(path: string): number {
   }
 }
 
-/** undefined also for a directory, which is never a lock. */
+/** undefined also for what is never a lock. */
 export function openIfLeft(path: string): number | undefined {
   try {
     return openIfAny(path, opening);
   } catch (cause) {
-    if (errnoOf(cause) === "EISDIR") return undefined;
+    if (isForeign.test(errnoOf(cause) ?? "")) return undefined;
     throw openError(path, cause);
   }
 }
 
 /**
  * Whether the locked file still has the name; for the directory of {@link openInstead},
- * whether there is still no file. Throws 5 for any other kind of file.
+ * whether there is still no file. Removes a FIFO or a device, which is never a lock. Throws 5.
  */
 export function isStillNamed(path: string, fd: number): boolean {
   const { kind, id } = status(fd);
   if (kind === "directory") return statusIfAny(path) === undefined;
-  if (kind !== "file")
-    throw lockError("take lock", path, new Error("it is no regular file"));
-  return statusIfAny(path)?.id === id;
+  const isNamed = statusIfAny(path)?.id === id;
+  if (kind === "file" || !isNamed) return isNamed;
+  removeForeign(path);
+  return false;
 }
 
 /**

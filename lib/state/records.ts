@@ -170,7 +170,9 @@ export class Records {
    * every attachment too.
    */
   noteDeleting(record: RecordIdentity): void {
-    const flags = Open.writeOnly | Open.create | Open.noFollow;
+    // O_NONBLOCK: opening a FIFO must not block.
+    const flags =
+      Open.writeOnly | Open.create | Open.noFollow | Open.nonBlocking;
     try {
       close(
         open(this.pathOf(this.baseNameOf(record), "deleting"), flags, 0o600),

@@ -10,7 +10,6 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
-  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -284,13 +283,14 @@ describe("gc, records that the runtime's list does not name", () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test("the lock of one is no file: an error, the others are deleted", async () => {
+  test("one cannot be locked: an error, the others are deleted", async () => {
     using node = new GcNode();
     node.record("c1", "alpha");
     node.record("c2", "alpha");
-    mkdirSync(`${node.dataDir}/locks`, { mode: 0o700 });
-    symlinkSync("/nowhere", `${node.dataDir}/locks/c1`);
-    const message = `failed to open lock "${node.dataDir}/locks/c1": it is a symbolic link (ELOOP)`;
+    mkdirSync(`${node.dataDir}/locks/c1`, { recursive: true, mode: 0o700 });
+    // Where the directory would be moved.
+    mkdirSync(`${node.dataDir}/locks/c1.corrupt/full`, { recursive: true });
+    const message = `failed to open lock "${node.dataDir}/locks/c1": directory not empty (ENOTEMPTY)`;
     expect(await node.gc()).toMatchObject({ code: 5, message });
     expect([await node.left(), node.whats()]).toEqual([
       ["c1"],

@@ -13,6 +13,7 @@ import {
   readConfDir,
   readConfFile,
 } from "../../lib/cni/confdir.ts";
+import { cniError } from "../support/cni-error.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 const conf = { cniVersion: "1.0.0", name: "n", type: "bridge" };
@@ -347,6 +348,12 @@ describe("listConfDir and readConfFile", () => {
     expect(readConfFile(directory.path, "d.conf")).toBeUndefined();
     expect(readConfFile(directory.path, "gone.conf")?.problem).toBe(
       "failed to read file: no such file or directory",
+    );
+  });
+
+  test("of a file: 5, it is not a directory", () => {
+    expect(() => listConfDir("/dev/null")).toThrow(
+      cniError(5, "failed to read directory /dev/null: not a directory"),
     );
   });
 });

@@ -88,6 +88,11 @@ describe("STATUS", () => {
 
   const notReady: [string, Record<string, unknown>, string][] = [
     ["no network", { confDir: "/var/empty" }, "no default network"],
+    [
+      "a confDir that is a file",
+      { confDir: "/dev/null" },
+      "failed to read directory /dev/null: not a directory",
+    ],
     ["an unknown default", { default_plugin: "nowhere" }, '"nowhere"'],
     [
       "a missing plugin",

@@ -31,6 +31,7 @@ import {
   statusIfAny,
   write,
 } from "../../lib/linux/file-calls.ts";
+import { SystemError } from "../../lib/linux/errno.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 /** A directory of ours in another. */
@@ -286,9 +287,13 @@ describe("listIfAny", () => {
     expect(listIfAny(directory.path).toSorted()).toEqual(["next", "\uFFFD"]);
   });
 
-  test.each(["missing", "file", "file/below"])("%s has no names", (name) => {
+  test.each(["missing", "file/below"])("%s has no names", (name) => {
     using directory = temporaryDirectory();
     writeFileSync(`${directory.path}/file`, "");
     expect(listIfAny(`${directory.path}/${name}`)).toEqual([]);
+  });
+
+  test("a file is not a directory", () => {
+    expect(() => listIfAny("/dev/null")).toThrow(new SystemError("ENOTDIR"));
   });
 });

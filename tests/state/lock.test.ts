@@ -8,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -17,7 +18,7 @@ import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/flock.ts";
-import { lockContainer, lockIfLeft } from "../../lib/state/lock.ts";
+import { isWorkedOn, lockContainer, lockIfLeft } from "../../lib/state/lock.ts";
 import {
   withRecordsAlone,
   withSharedRecords,
@@ -200,33 +201,42 @@ test.each([
   );
 });
 
-describe("lockContainer, a file at the lock's path that is not ours", () => {
-  test.each<[string, (path: string) => unknown, string]>([
-    [
-      "a symbolic link",
-      (path) => symlinkSync(path.replace(/[^/]+$/, "target"), path),
-      'failed to open lock "PATH": it is a symbolic link (ELOOP)',
-    ],
-    [
-      "a named pipe",
-      (path) => Bun.spawnSync(["mkfifo", path]),
-      'failed to take lock "PATH": it is no regular file',
-    ],
-    [
-      "a device",
-      (path) => Bun.spawnSync(["mknod", path, "c", "1", "3"]),
-      'failed to take lock "PATH": it is no regular file',
-    ],
-  ])("%s: 5, and it stays as it is", async (_, make, message) => {
-    using at = node();
+describe.each<[string, (path: string) => unknown]>([
+  [
+    "a symbolic link",
+    (path) => symlinkSync(path.replace(/[^/]+$/, "target"), path),
+  ],
+  ["a symbolic link to itself", (path) => symlinkSync(path, path)],
+  ["a named pipe", (path) => Bun.spawnSync(["mkfifo", path])],
+  ["a device", (path) => Bun.spawnSync(["mknod", path, "c", "1", "3"])],
+  [
+    "a socket",
+    (path) => Bun.listen({ unix: path, socket: { data() {} } }).unref(),
+  ],
+])("%s has the lock's name", (_, make) => {
+  function made() {
+    const at = node();
     mkdirSync(`${at.dataDir}/locks`);
+    writeFileSync(`${at.dataDir}/locks/target`, "untouched");
     make(at.path);
-    const before = lstatSync(at.path);
-    expect(await rejection(at.lock(noPause))).toEqual(
-      cniError(5, message.replace("PATH", at.path)),
+    return at;
+  }
+
+  test("lockContainer: a file takes its place", async () => {
+    using at = made();
+    const lock = await at.lock(noPause);
+    expect(lstatSync(at.path).ino).toBe(fstatSync(lock.fd).ino);
+    lock.release();
+    expect(readdirSync(`${at.dataDir}/locks`)).toEqual(["target"]);
+    expect(readFileSync(`${at.dataDir}/locks/target`, "utf8")).toBe(
+      "untouched",
     );
-    expect(existsSync(`${at.dataDir}/locks/target`)).toBe(false);
-    expect(lstatSync(at.path).ino).toBe(before.ino);
+  });
+
+  test("lockIfLeft and isWorkedOn: it is no lock", async () => {
+    using at = made();
+    expect(await isWorkedOn(at.dataDir, "c1")).toBe(false);
+    expect(lockIfLeft(at.path)).toBeUndefined();
   });
 });
 

@@ -403,14 +403,17 @@ describe("RecordDirectory.isDeleting", () => {
     expect(at.records.isDeleting({ ...record, failures })).toBe(true);
   });
 
-  test("a note that cannot be written does not matter", () => {
+  test.each<[string, (path: string) => unknown, string[]]>([
+    ["a directory", directoryAt, ["c1:eth0.deleting.corrupt"]],
+    ["a named pipe", (path) => Bun.spawnSync(["mkfifo", path]), []],
+  ])("%s has the note's name: it does not matter", (_, make, left) => {
     using at = node();
     at.records.noteDeleting(record);
     at.records.write(record).close();
-    directoryAt(at.file(".deleting"));
+    make(at.file(".deleting"));
     at.records.noteDeleting(record);
     at.records.remove(record);
-    expect(at.files()).toEqual(["c1:eth0.deleting.corrupt"]);
+    expect(at.files()).toEqual(left);
   });
 });
 

@@ -23,6 +23,7 @@ import { leastShareMs } from "../delete-attachments.ts";
 import type { ValidAttachments } from "./valid-attachments.ts";
 import type { RecordSummary, RecordSurvey } from "./record-survey.ts";
 import { listIfAny } from "../../linux/files.ts";
+import { requireOwnDirectory } from "../../linux/own-files.ts";
 
 /** A younger record may belong to an ADD that the runtime's list does not have yet. */
 const settledMs = 60_000;
@@ -197,8 +198,11 @@ export async function removeOrphanedFiles(
         ),
       );
   const directory = `${config.dataDir}/locks`;
-  for (const containerId of listIfAny(directory))
-    await attempt(() => lockIfLeft(`${directory}/${containerId}`)?.release());
+  await attempt(async () => {
+    requireOwnDirectory(directory);
+    for (const containerId of listIfAny(directory))
+      await attempt(() => lockIfLeft(`${directory}/${containerId}`)?.release());
+  });
   await attempt(() => records.removeLoneNotes());
   return errors;
 }
