@@ -12,8 +12,8 @@ import type { Informer } from "./watch/informer.ts";
 const startMs = 1000;
 
 /**
- * Until the signal is aborted, or `isReady` throws. `isReady` says whether what the file
- * vouches for is true.
+ * Until the signal is aborted, or `isReady` throws. `isReady` tells whether the statement
+ * of the file is true.
  */
 export async function keepSynced(
   path: string,

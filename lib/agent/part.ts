@@ -1,7 +1,7 @@
 /**
- * What `genie agent` is made of: parts, each of them one switch, and the agent that they
- * share (agent.md). A part never works on networks itself: it executes the installed
- * genie, and the record is all that it shares with it.
+ * The parts of `genie agent`, each of them one switch, and the agent that they share
+ * (agent.md). A part never works on networks itself: it executes the installed genie, and
+ * the record is all that it shares with it.
  */
 import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
 import type { Context } from "../attach/context.ts";

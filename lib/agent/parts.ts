@@ -57,7 +57,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
     },
     status: {
       about:
-        "write the network status of every pod: ADD answers without the API server",
+        "write the network status of every pod: ADD does not wait for the API server",
       needs: "list and watch of pods",
       rights: [podsWatch],
       load: async () => (await import("./report/status.ts")).statusByAgent,

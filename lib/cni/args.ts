@@ -1,4 +1,4 @@
-/** The pairs of CNI_ARGS (cni-plugin.md §1.10). Pure. */
+/** Reads and formats CNI_ARGS (cni-plugin.md §1.10). Pure. */
 
 /**
  * The pairs of CNI_ARGS in order, split at the first `=`; a part without `=` is

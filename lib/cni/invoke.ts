@@ -49,7 +49,7 @@ export interface Caller {
   started?: (() => unknown) | undefined;
   /** Called after each execution, for a log. Must not throw. */
   executed?: ((execution: Execution) => void) | undefined;
-  /** Called for what looks wrong in a call that succeeded. Must not throw. */
+  /** Called for an error that a successful call printed. Must not throw. */
   warn?: (message: string, call: Call) => void;
   /** Time limit of one execution in milliseconds. */
   timeoutMs: number;

@@ -114,7 +114,7 @@ function pluginDevices(
   return new Map([...found].map(([resource, ids]) => [resource, [...ids]]));
 }
 
-/** The configuration lacks what a LIST of devices needs: `nodeName`, an API server. */
+/** The configuration lacks a key that a LIST of devices needs: `nodeName`, an API server. */
 function isInvalidConfig(error: unknown): boolean {
   return error instanceof CniError && error.code === Code.invalidNetworkConfig;
 }

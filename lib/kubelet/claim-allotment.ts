@@ -1,7 +1,7 @@
 /**
  * The devices of a pod's claims, handed out to its networks, each once (devices.md). It
- * decides which device answers to a resource or to a request of a claim; the API server
- * is asked only where the driver's metadata files do not say.
+ * decides which device meets a request for a resource or a claim; the API server is asked
+ * only if the driver's metadata files do not tell.
  */
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -158,7 +158,7 @@ function deviceText({ device, attributes, isUnlisted }: ClaimDevice): string {
   return plain(resource === undefined ? device : `${device} of ${resource}`);
 }
 
-/** Code 11 of a server that does not answer, unlike that of a denied right. */
+/** Code 11 of a server that does not respond, unlike that of a denied right. */
 function isTransient(error: unknown): boolean {
   if (!(error instanceof CniError) || error.code !== Code.tryAgainLater)
     return false;

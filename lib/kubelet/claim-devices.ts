@@ -1,6 +1,6 @@
 /**
- * The devices of a pod's claims (Dynamic Resource Allocation, devices.md): what the
- * kubelet lists of them, and what their attributes say to a network.
+ * The devices of a pod's claims (Dynamic Resource Allocation, devices.md): the kubelet's
+ * list of them, and their attributes that concern a network.
  */
 import { own, ownText } from "../cni/json.ts";
 import type { MetadataRequest } from "./claim-metadata.ts";
@@ -116,8 +116,8 @@ function isDevice(cdiName: string): boolean {
 }
 
 /**
- * Adds what the drivers' metadata files say, which know no shares: each may be of any of
- * its device's requests.
+ * Adds the descriptions of the drivers' metadata files. They know no shares, so each share
+ * may be of any of its device's requests.
  */
 export function addMetadata(
   devices: readonly ClaimDevice[],

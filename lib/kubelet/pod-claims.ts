@@ -1,5 +1,5 @@
 /**
- * The claims of a pod and what is known of their devices: from the drivers' metadata
+ * The claims of a pod and the descriptions of their devices: from the drivers' metadata
  * files, else from the API server, each at most once (devices.md).
  */
 import { invalidConfig } from "../cni/error.ts";

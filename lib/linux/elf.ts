@@ -1,6 +1,6 @@
 /**
- * Reads of an executable on which machines and nodes it runs: the machine and the
- * dynamic loader. Only 64-bit little-endian files, the only kind that we build.
+ * Reads the machine and the dynamic loader that an executable needs. Only 64-bit
+ * little-endian files, the only kind that we build.
  */
 import { messageOf } from "./errno.ts";
 

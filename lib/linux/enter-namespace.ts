@@ -8,7 +8,7 @@ import { Open, close, open } from "./file-calls.ts";
 import { SYS, call, checked } from "./libc.ts";
 import { quote } from "./text.ts";
 
-/** What one kind of namespace needs: the path of the thread's own, and how to enter and leave. */
+/** One kind of namespace: the path of the thread's own, and how to enter and leave. */
 interface Kind {
   name: string;
   own: string;

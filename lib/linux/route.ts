@@ -1,5 +1,5 @@
 /**
- * A route of the kernel: what it is, what it does, and copies of it that do a part of that.
+ * A route of the kernel: its fields, its effect, and copies that have a part of it.
  * `route-message` has the kernel's format. Pure.
  */
 import {

@@ -67,7 +67,7 @@ const stderrMs = 1000;
 /** A writable pipe accepts this many bytes at once (PIPE_BUF). */
 const stderrChunk = 4096;
 
-/** Milliseconds that the next text may wait; 0 after a text waited in vain. */
+/** Milliseconds that the next text may wait; 0 after a text could not be written in that time. */
 let patienceMs = stderrMs;
 
 /** Writes what stderr accepts within a second; never throws. A stuck reader delays one text, not each. */

@@ -1,6 +1,6 @@
 /**
- * The file of a container's lock: its place, how it is opened and taken, and what stands in
- * for it on a disk that cannot be written. `lock` has the protocol.
+ * The file of a container's lock: its place, how it is opened and taken, and its
+ * replacement on a read-only disk. `lock` has the protocol.
  */
 import { Code, CniError } from "../cni/error.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
@@ -62,9 +62,9 @@ function removeForeign(path: string): void {
 const unwritable = /^(?:EROFS|ENOSPC|EDQUOT)$/;
 
 /**
- * For a disk on which no lock file can be made, because pods must be deleted all the same:
- * the file if there is one, whose lock an orphan may have; else the directory, which is
- * then one lock for all containers.
+ * For a disk on which no lock file can be created, because DEL must work there too: the
+ * existing file, whose lock an orphan may have, else the directory, which is then one lock
+ * for all containers.
  */
 function openInstead(path: string, directory: string): number | undefined {
   const flags = Open.readOnly | Open.noFollow;

@@ -1,8 +1,8 @@
 /**
- * One container's operations never run over each other (state.md "Processes and locks"). The
- * lock is a flock whose descriptor the delegates inherit, so that it outlives a killed genie
- * for as long as an orphaned delegate runs; `lock-recovery`, loaded when a lock is taken
- * already, ends such orphans.
+ * Operations of one container never overlap (state.md "Processes and locks"). The lock is a
+ * flock whose descriptor the delegates inherit, so that it outlives a killed genie for as
+ * long as an orphaned delegate runs; `lock-recovery`, loaded when a lock is taken already,
+ * ends such orphans.
  */
 import { Code, CniError } from "../cni/error.ts";
 import type { Deadline } from "../linux/deadline.ts";
@@ -208,7 +208,7 @@ function owned(path: string, fd: number): Lock {
 /** Writes our process number and start time into a lock that we have just taken. */
 function writeOwner(path: string, fd: number): void {
   const { startTime = "" } = processState(process.pid) ?? {};
-  // Fixed length, so that nothing of a former owner remains after it.
+  // Fixed length, so that nothing of an earlier owner remains after it.
   const line = `${process.pid} ${startTime}`.padEnd(40);
   try {
     write(fd, bytesOf(line));

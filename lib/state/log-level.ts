@@ -1,4 +1,4 @@
-/** The levels of the log, and what a log is (configuration.md "log_level"). */
+/** The levels of the log, and its interface (configuration.md "log_level"). */
 
 const levels = ["error", "warn", "info", "debug"] as const;
 

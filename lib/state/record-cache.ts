@@ -25,8 +25,8 @@ export class RecordCache<T> {
   #refreshing = Promise.resolve();
 
   /**
-   * `unreadable` is called once for a record that is damaged, of a newer genie, or that the
-   * disk does not give, until it does.
+   * `unreadable` is called once for a record that is damaged or of a newer genie, and for
+   * one that the disk fails to return, until it does.
    */
   constructor(
     records: RecordDirectory,

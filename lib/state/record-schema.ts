@@ -105,8 +105,8 @@ export type DeleteFailures = v.InferInput<typeof failures>;
 export type Abandonment = v.InferInput<typeof abandonment>;
 
 /**
- * The record itself. Throws what `fail` makes of the first problem, without a value: it
- * may be a delegate's secret.
+ * The record itself. Throws `fail(problem)` for the first problem, which quotes no value:
+ * it may be a delegate's secret.
  */
 export function validateRecord(
   value: unknown,

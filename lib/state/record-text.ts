@@ -31,8 +31,8 @@ export const newestFormat = 2;
 const maxRecordBytes = 4 << 20;
 
 /**
- * Requests of an ADD stand some levels down in its record; and 0.1.0, whose records
- * must be read, took a hundred times as many levels.
+ * Requests are nested deeper in a record than in an ADD; and 0.1.0, whose records must be
+ * read, accepted a hundred times as many levels.
  */
 const recordDepth = 100 * maxDepth + 100;
 
@@ -95,9 +95,9 @@ export function decodeWithLength(text: string): {
 }
 
 /**
- * A record as it was written is taken for one; any other, of an earlier genie or
- * damaged, is validated by the schema. Throws `CorruptRecord`, or 11 for the record of a
- * newer genie, which is left alone.
+ * A text of the stated length is trusted; any other, of an earlier genie or damaged, is
+ * validated by the schema. Throws `CorruptRecord`, or 11 for the record of a newer genie,
+ * which is left alone.
  */
 export async function parseRecord(text: string): Promise<AttachmentRecord> {
   let value: unknown;
@@ -122,8 +122,8 @@ export async function parseRecord(text: string): Promise<AttachmentRecord> {
 }
 
 /**
- * Whether the parts are there that calls use: a byte can change and leave the length.
- * The records of a trouble are left to the schema.
+ * Whether the keys that calls use have their types: a changed byte leaves the length as it
+ * is. Records with failures are left to the schema.
  */
 function isRecord(value: unknown): value is AttachmentRecord {
   const [attachments, path] = [own(value, "attachments"), own(value, "path")];

@@ -1,7 +1,7 @@
 /**
- * An attachment record (state.md "The record"): what identifies it, what it executes, the
- * names of its results, and what is wrong with it. DEL, CHECK and GC use nothing else;
- * `record-text` has its text, `records` its files.
+ * An attachment record (state.md "The record"): its identity, its executions, the keys of
+ * its results, and its errors. DEL, CHECK and GC use nothing else; `record-text` has its
+ * text, `records` its files.
  */
 import { CniError, Code } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
@@ -22,7 +22,7 @@ type AddIdentity = Pick<
   "containerId" | "ifname" | "bootId" | "uptimeMs"
 >;
 
-/** Whether two records are of the same ADD, whatever attachments each still has. */
+/** Whether two records are of the same ADD; their attachments may differ. */
 export function isSameAdd(a: AddIdentity, b: AddIdentity): boolean {
   return (
     a.containerId === b.containerId &&
@@ -43,7 +43,7 @@ export function executedIn({
   return auxiliary ? [...attachments, auxiliary] : attachments;
 }
 
-/** The record with what is left of {@link executedIn}. */
+/** The record with these attachments in place of {@link executedIn}. */
 export function withExecuted(
   record: AttachmentRecord,
   left: readonly Attachment[],

@@ -29,7 +29,7 @@ export interface StoredResults {
 
 /** A pod's status that is still to be written: annotations of selection.md §7, null to remove one. */
 export interface DueStatus {
-  /** Another one for each change. */
+  /** Changes with each status. */
   id: string;
   annotations: Readonly<Record<string, string | null>>;
 }
@@ -78,8 +78,8 @@ function areEntries(values: readonly unknown[]): values is ResultEntry[] {
 }
 
 /**
- * A file as it was written is taken for right; of any other, each entry that the schema
- * accepts; undefined is an unreadable one.
+ * A file of the stated length is trusted; of any other, the entries that the schema
+ * accepts. undefined: the file is unreadable.
  */
 export async function storedResults(
   { adopted }: AttachmentRecord,

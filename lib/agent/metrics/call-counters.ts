@@ -43,8 +43,8 @@ export class CallCounters {
   }
 
   /**
-   * Called for each call that is read from now on, whoever lets it be read. Must not throw.
-   * Returns the function that ends it.
+   * Called for each call that {@link update} reads from now on. Must not throw. Returns the
+   * function that ends it.
    */
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);

@@ -8,8 +8,8 @@ import { repeat, shared } from "../timing.ts";
 const keepMs = 10_000;
 
 /**
- * Milliseconds for which scrapes share a text, which reads every record: whoever reaches
- * the port must not keep the agent busy.
+ * Milliseconds for which scrapes share a text, which reads every record: a client of the
+ * port must not keep the agent busy.
  */
 const textMs = 1000;
 

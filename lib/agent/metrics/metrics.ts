@@ -1,4 +1,4 @@
-/** The text of all metrics, for those who serve, write or print it. */
+/** The text of all metrics: served, written to a file, or printed. */
 import type { Context } from "../../attach/context.ts";
 import type { Agent, Place } from "../part.ts";
 import type { CallCounters } from "./call-counters.ts";

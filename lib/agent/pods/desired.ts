@@ -1,6 +1,6 @@
 /**
- * What a running pod's annotations name, as values: neither the place nor the text of an
- * element matters (agent.md "Hot attach and detach"). Pure.
+ * The networks that a running pod's annotations name, as values: neither the position nor
+ * the text of an element matters (agent.md "Hot attach and detach"). Pure.
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { invalidConfig } from "../../cni/error.ts";

@@ -1,6 +1,6 @@
 /**
- * `--gc`: what `genie gc` does, each minute, by the installed genie in the runtime's mount
- * namespace. Attachments that could not be deleted are tried again with growing pauses.
+ * `--gc`: executes the installed `genie gc` each minute in the runtime's mount namespace.
+ * Attachments that could not be deleted are tried again with growing pauses.
  */
 import { monotonicMs } from "../../linux/deadline.ts";
 import type { Level } from "../../state/log-level.ts";

@@ -1,6 +1,7 @@
 /**
- * What the part `--attach` knows of one pod: when it is looked at next, what was compared
- * and told already. Lost when this process ends: records and annotations say it all again.
+ * The state of one pod for the part `--attach`: the time of the next look, the input of the
+ * last comparison, the events that were sent. Lost when this process ends: records and
+ * annotations say it all again.
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { own } from "../../cni/json.ts";

@@ -1,6 +1,6 @@
 /**
  * `--repair`: attachments of running pods are checked, and those that break are attached
- * again (agent.md "Repair"). What broke before this process saw it pass a CHECK is left
+ * again (agent.md "Repair"). An attachment that has passed no CHECK of this process is left
  * alone: its plugins may be unable to CHECK.
  */
 import { monotonicMs } from "../../linux/deadline.ts";

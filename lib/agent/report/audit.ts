@@ -1,7 +1,7 @@
 /**
- * Running pods whose annotations ask for what their record does not have (agent.md
- * "Audit"): after a restart of a node, pods run with eth0 only, and nothing says so. Changes
- * nothing. Reads one record at a time.
+ * Running pods whose record lacks a network that their annotations name (agent.md "Audit"):
+ * after a restart of a node, pods run with eth0 only, and nothing says so. Changes nothing.
+ * Reads one record at a time.
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { type Context, readNetworks } from "../../attach/context.ts";
@@ -45,7 +45,7 @@ export interface Finding {
   finding: FindingKind;
   /** The networks that are missing, as the annotations name them. */
   networks: string[];
-  /** `ReplicaSet/web-5d4f`: who makes the pod anew; absent for a pod that nobody does. */
+  /** `ReplicaSet/web-5d4f`, which creates the pod again; absent without a controller. */
   controller?: string;
 }
 

@@ -189,7 +189,7 @@ function objectOf(
   };
 }
 
-/** Only these keys: what a caller passes may have more of its own. */
+/** Only these keys: the argument may have others. */
 export function podSubject({
   namespace,
   name,

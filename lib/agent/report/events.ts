@@ -32,7 +32,7 @@ export const events: Part = {
     const calls = agent.calls();
     let unsubscribe = () => {};
     try {
-      // What was logged before this process is no news.
+      // Calls that were logged before this process started make no events.
       calls.keep();
       unsubscribe = calls.subscribe((call) => tellFailure(call, agent));
       await together(

@@ -61,7 +61,7 @@ function tellDifference(
     agent.event(subject, "Normal", "AddedInterface", `Add ${added}`);
 }
 
-/** What `other` has and `one` has not, or otherwise. */
+/** The interfaces of `other` that `one` does not have, or has with another text. */
 function missingIn(
   one: Snapshot | undefined,
   other: Snapshot | undefined,

@@ -1,4 +1,4 @@
-/** Whether the API server responds for one kind of object, and what the log tells of it. */
+/** Whether the API server responds for one kind of object, and the log lines about it. */
 import { apiProblem } from "../../kube/typed-api.ts";
 import { monotonicMs } from "../../linux/deadline.ts";
 import type { Fields, Level } from "../../state/log-level.ts";
