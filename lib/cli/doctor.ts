@@ -34,7 +34,7 @@ const checks: readonly [name: string, check: Check][] = [
   ["runtime directories", runtime.checkRuntimeDirectories],
   ["runtime files", configuration.checkRuntimeChoice],
   ["executable memory", runtime.checkExecutableMemory],
-  ["binary", runtime.checkBinary],
+  ["executable", runtime.checkExecutable],
   ["loopback", runtime.checkLoopback],
   ["configuration", configuration.checkConfiguration],
   ["renamed files", configuration.checkRenamed],

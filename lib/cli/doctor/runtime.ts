@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { compareVersions } from "../../cni/version.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import { sameContent } from "../install/binary.ts";
+import { sameContent } from "../install/executable.ts";
 import { crioHazards, hazardText } from "../node/crio.ts";
 import { ownType } from "../node/directories.ts";
 import { executableMemoryProblems } from "../node/executable-memory.ts";
@@ -128,7 +128,11 @@ export const checkCrio: Check = ({ host, networks, ours }) => {
   );
 };
 
-export const checkBinary: Check = async ({ host, directories, terminal }) => {
+export const checkExecutable: Check = async ({
+  host,
+  directories,
+  terminal,
+}) => {
   const path = join(directories.binDir, ownType);
   const place = host.path(path);
   if (!statSync(place, { throwIfNoEntry: false })?.isFile())

@@ -16,7 +16,7 @@ import {
   confDirProblem,
   runtimeSettings,
 } from "../node/runtime-settings.ts";
-import { Binary } from "./binary.ts";
+import { Executable } from "./executable.ts";
 import type { Credential } from "./credential-options.ts";
 import { writeCredential } from "./credential.ts";
 import { keepInstalled, whileInstalling } from "./installer-lock.ts";
@@ -40,7 +40,7 @@ const mostAttempts = 20;
 export class Installation {
   readonly #request: InstallRequest;
   readonly #terminal: Pick<Terminal, "env" | "self" | "version">;
-  readonly #binary: Binary;
+  readonly #executable: Executable;
   readonly #file: OwnFile;
 
   constructor(
@@ -50,7 +50,7 @@ export class Installation {
     const { directories } = request;
     this.#request = request;
     this.#terminal = terminal;
-    this.#binary = new Binary(directories, terminal);
+    this.#executable = new Executable(directories, terminal);
     this.#file = new OwnFile(directories);
   }
 
@@ -90,13 +90,13 @@ export class Installation {
     const { path } = this.#file;
     const plan = await planInstallation(this.#request, this.#file, env);
     const { base, network, credential } = plan;
-    const copied = await this.#binary.put();
+    const copied = await this.#executable.put();
     const { kubeconfig, changed } = this.#writeCredential(credential);
     if (this.#file.hasChanged(base)) return undefined;
     const text = plan.listText(kubeconfig);
     const list = this.#file.write(base, text);
     const steps = [
-      step(copied, `${this.#binary.path}: version ${version}`),
+      step(copied, `${this.#executable.path}: version ${version}`),
       kubeconfig === undefined
         ? warning(noCredential(configuredKubeconfig(base)))
         : step(changed, credentialText(credential, kubeconfig)),

@@ -32,7 +32,10 @@ describe("doctor", () => {
         .filter((one) => !ofRuntime(one))
         .map(({ check, found }) => [check, found]),
     ).toEqual([
-      ["binary", "/opt/cni/bin/genie supports CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0"],
+      [
+        "executable",
+        "/opt/cni/bin/genie supports CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0",
+      ],
       [
         "configuration",
         "the runtime takes 00-genie.conflist: it is the first of /etc/cni/net.d, and executes genie",
@@ -84,13 +87,13 @@ describe("doctor", () => {
     [
       "no executable",
       (node) => rmSync(join(node.binDir, "genie")),
-      ["binary", "fail", "/opt/cni/bin/genie is missing"],
+      ["executable", "fail", "/opt/cni/bin/genie is missing"],
     ],
     [
       "an executable that does not run",
       (node) => node.plugin("genie", "#!/bin/sh\necho broken >&2\nexit 1\n"),
       [
-        "binary",
+        "executable",
         "fail",
         '/opt/cni/bin/genie cannot be executed: plugin "genie" failed to report its versions: netplugin failed: "broken": exit status 1',
       ],
@@ -99,7 +102,7 @@ describe("doctor", () => {
       "another build",
       (node) => node.plugin("genie", `${speaksAll}# newer\n`),
       [
-        "binary",
+        "executable",
         "warn",
         "/opt/cni/bin/genie supports CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0, but is another build than this one",
       ],
@@ -112,7 +115,7 @@ describe("doctor", () => {
     expect({ exitCode, troubles: troubles(findings) }).toEqual({
       exitCode: 1,
       troubles: [
-        ["binary", "fail", "/opt/cni/bin/genie is missing"],
+        ["executable", "fail", "/opt/cni/bin/genie is missing"],
         ["configuration", "fail", "no file of /etc/cni/net.d executes genie"],
       ],
     });

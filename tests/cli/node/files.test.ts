@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
-import { sameContent } from "../../../lib/cli/install/binary.ts";
+import { sameContent } from "../../../lib/cli/install/executable.ts";
 import { Host } from "../../../lib/cli/node/host.ts";
 import {
   type FileKind,

@@ -26,7 +26,7 @@ import type { Host } from "../node/host.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
 import { putExecutable, removeLeftOver } from "../node/replace-file.ts";
 
-export class Binary {
+export class Executable {
   readonly #binDir: string;
   readonly #host: Host;
   readonly #terminal: Pick<Terminal, "env" | "self">;
