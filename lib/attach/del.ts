@@ -17,9 +17,10 @@ import {
   executedIn,
 } from "../state/record.ts";
 import { Records } from "../state/records.ts";
+import type { StoredResults } from "../state/stored-results.ts";
 import { type Context, deadlineOf, isNested } from "./context.ts";
 import { delegateCaller, searchPath } from "./delegates.ts";
-import { deleteAttachments } from "./delete-attachments.ts";
+import { type DeleteOutcome, deleteAttachments } from "./delete-attachments.ts";
 import {
   type ForeignRecords,
   foreignRecords,
@@ -158,15 +159,8 @@ export async function deleteRecord(
     deadline,
     delegateCaller(context, lock),
   );
-  if (outcome.remaining.length > 0) {
-    const { abandonedRecords } = await import("../state/record-directory.ts");
-    const { retryOrGiveUp } = await import("./abandoned/failed-delete.ts");
-    await retryOrGiveUp(context, record, outcome, stored.hasCompleted);
-    // On a read-only disk, Multus' file is the only record of the rest.
-    if (record.adopted && abandonedRecords(context).has(record))
-      await removeMultusFile(context, record);
-    return records.has(record) ? "kept" : "abandoned";
-  }
+  if (outcome.remaining.length > 0)
+    return keepRemaining(context, record, outcome, stored);
   let end: "deleted" | "kept" = "deleted";
   try {
     records.remove(record);
@@ -177,6 +171,22 @@ export async function deleteRecord(
   }
   if (record.adopted) await removeMultusFile(context, record);
   return end;
+}
+
+/** Throws the error for the runtime, which retries; returns if the attachments are abandoned. */
+async function keepRemaining(
+  context: Context,
+  record: AttachmentRecord,
+  outcome: DeleteOutcome,
+  { hasCompleted }: StoredResults,
+): Promise<"abandoned" | "kept"> {
+  const { abandonedRecords } = await import("../state/record-directory.ts");
+  const { retryOrGiveUp } = await import("./abandoned/failed-delete.ts");
+  await retryOrGiveUp(context, record, outcome, hasCompleted);
+  // On a read-only disk, Multus' file is the only record of the rest.
+  if (record.adopted && abandonedRecords(context).has(record))
+    await removeMultusFile(context, record);
+  return context.records.has(record) ? "kept" : "abandoned";
 }
 
 /**

@@ -46,8 +46,7 @@ export async function writeBack(
     if (logs(context.config.logLevel, "debug"))
       context.log().debug("wrote the pod's network status", { done: outcome });
   } catch (error) {
-    const problem = { error: messageOf(error) };
-    context.log().warn("failed to write the pod's network status", problem);
+    warnOfFailure(context, error);
     // The server would refuse annotations that are too long again.
     const isLasting =
       error instanceof Error && "status" in error && error.status === 422;
@@ -106,20 +105,25 @@ function due(annotations: DueStatus["annotations"]): DueStatus {
 
 /** Sends the PATCH of a status that is due. If it fails, the agent sends it later. Never throws. */
 export async function writeDue(
-  { pod, request, dependencies, config, log }: Context,
+  context: Context,
   { id, annotations }: DueStatus,
   api: OpenKube,
 ): Promise<void> {
+  const { pod, request, dependencies, config } = context;
   if (!pod) return;
   try {
     await inTime(dependencies, patch(pod, undefined, annotations, api));
     const { recordDirectory } = await import("../state/record-directory.ts");
     recordDirectory({ config }).noteWritten(request, id);
   } catch (error) {
-    log().warn("failed to write the pod's network status", {
-      error: messageOf(error),
-    });
+    warnOfFailure(context, error);
   }
+}
+
+function warnOfFailure({ log }: Context, error: unknown): void {
+  log().warn("failed to write the pod's network status", {
+    error: messageOf(error),
+  });
 }
 
 /** Rejects after the budget. */

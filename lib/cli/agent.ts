@@ -18,6 +18,7 @@ import { installPart } from "./agent/install-part.ts";
 import { NodeConfiguration } from "./agent/node-configuration.ts";
 import { hostState } from "./agent/node-state.ts";
 import type { Command } from "./command/command.ts";
+import type { Input } from "./command/input.ts";
 import { type Options, optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watchOptions } from "./command/watch.ts";
@@ -60,11 +61,9 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     const controller = new AbortController();
     const { signal } = controller;
     void stopped(terminal).then(() => controller.abort());
-    const directories = directoriesOf(input);
-    const { host } = directories;
     const log = logger(terminal, "info");
     const switches = chosenParts(input);
-    const genie = hostGenie(directories);
+    const genie = hostGenie(directoriesOf(input));
     const chosen = [dueStatuses, ...(await loadParts(switches, genie, log))];
     if (!input.flag("no-install")) {
       // The first round may wait for another installer.
@@ -75,26 +74,8 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       if (!part) return 0;
       chosen.push(part);
     }
-    const { env } = terminal;
-    const configuration = new NodeConfiguration(directories, env, log);
-    const { config } = configuration.context();
-    const running: Agent = createAgent(
-      {
-        node: apiNodeName(input, env, config),
-        context: () => configuration.context(),
-        host: genie,
-        directories: directoryArgs(directories),
-        openApi: () => openNodeApi(input, env),
-        place: (path) => host.path(path),
-        // Several parts need it at once.
-        nodeState: shared(1000, () => hostState(directories, terminal)),
-        synced: () => chosen.every(({ synced }) => synced?.(running) ?? true),
-        log: (...line) =>
-          logger(terminal, configuration.context().config.logLevel)(...line),
-      },
-      signal,
-    );
-    removeUnused(switches, config.dataDir, running.log);
+    const running = openAgent(input, terminal, chosen, signal);
+    removeUnused(switches, running.context.config.dataDir, running.log);
     running.log("info", "the agent starts", {
       version: terminal.version,
       node: running.node,
@@ -105,6 +86,35 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     return 0;
   },
 };
+
+function openAgent(
+  input: Input,
+  terminal: Terminal,
+  chosen: readonly Part[],
+  signal: AbortSignal,
+): Agent {
+  const { env } = terminal;
+  const directories = directoriesOf(input);
+  const log = logger(terminal, "info");
+  const configuration = new NodeConfiguration(directories, env, log);
+  const agentOfNode: Agent = createAgent(
+    {
+      node: apiNodeName(input, env, configuration.context().config),
+      context: () => configuration.context(),
+      host: hostGenie(directories),
+      directories: directoryArgs(directories),
+      openApi: () => openNodeApi(input, env),
+      place: (path) => directories.host.path(path),
+      // Several parts need it at once.
+      nodeState: shared(1000, () => hostState(directories, terminal)),
+      synced: () => chosen.every(({ synced }) => synced?.(agentOfNode) ?? true),
+      log: (...line) =>
+        logger(terminal, configuration.context().config.logLevel)(...line),
+    },
+    signal,
+  );
+  return agentOfNode;
+}
 
 /** The parts that are switched on, without those that cannot execute the host's genie. */
 async function loadParts(

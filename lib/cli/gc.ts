@@ -37,8 +37,8 @@ it is kept, and the command succeeds.`,
         "how long a namespace must have been gone (default 300)",
       "--drop CONTAINER":
         "only forget the abandoned attachments of this container; their addresses stay reserved",
-      "--skip-abandoned": "do not retry attachments that could not be deleted",
       "--drop-all": "only forget all abandoned attachments",
+      "--skip-abandoned": "do not retry attachments that could not be deleted",
     }),
   },
   async run(input, { env, stdout, progress }) {

@@ -25,15 +25,7 @@ export async function logicalNetworks(
     throw invalidConfig(
       `${source} asks for logical networks, and no pod is known`,
     );
-  const kube = await api();
-  const specs = new Map<string, Promise<unknown>>();
-  const specOf = (resource: NetworkResource, name: string) => {
-    const path = `${resource}/${name}`;
-    const spec =
-      specs.get(path) ?? getSpec(kube, resource, pod.namespace, name);
-    specs.set(path, spec);
-    return spec;
-  };
+  const specOf = specReader(await api(), pod.namespace);
   const found = requests.map(async (request) => {
     const key = `${pod.namespace}/${request.name}`;
     const logical = parseLogical(
@@ -59,6 +51,17 @@ export async function logicalNetworks(
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
     throw invalidConfig(error.message, error);
   }
+}
+
+/** Reads each object once. */
+function specReader(kube: Kube, namespace: string) {
+  const specs = new Map<string, Promise<unknown>>();
+  return (resource: NetworkResource, name: string) => {
+    const path = `${resource}/${name}`;
+    const spec = specs.get(path) ?? getSpec(kube, resource, namespace, name);
+    specs.set(path, spec);
+    return spec;
+  };
 }
 
 const group = "alpha.network.k8s.io";
