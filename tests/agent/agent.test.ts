@@ -21,7 +21,7 @@ import { keptKubeconfig, startScriptedNode } from "../support/scripted-node.ts";
 import { directoryOptions } from "../support/node.ts";
 
 describe("genie agent", () => {
-  test("an API server that never responds, it ends within 5 s of SIGTERM all the same", async () => {
+  test("an API server that never responds: the agent ends within 5 s of SIGTERM", async () => {
     await using api = await startApiServer();
     await using node = await startScriptedNode();
     api.inject({ kind: "stall", times: Infinity });

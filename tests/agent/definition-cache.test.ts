@@ -141,7 +141,7 @@ describe("--cache", () => {
     });
   });
 
-  test("the API server away, is renewed all the same; by an agent that starts then, too", async () => {
+  test("the API server is away: the file is renewed, also by an agent that starts then", async () => {
     await using cached = await start();
     const { api, node, directory } = cached;
     const words = [`--kubeconfig=${cached.kubeconfig}`];

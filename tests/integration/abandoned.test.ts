@@ -318,21 +318,18 @@ describe("an attachment that ADD completed", () => {
       "of everybody",
       (path: string) => (mkdirSync(path), chmodSync(path, 0o777)),
     ],
-  ])(
-    "abandoned is %s: the record stays, given up all the same",
-    async (_, make) => {
-      await using node = await startScriptedNode();
-      const pod = await completed(node);
-      for (let i = 0; i < 2; i++) await node.fail("DEL", pod, two);
-      backdate(node, pod, 300_000);
-      make(`${node.dataDir}/abandoned`);
-      await node.succeed("DEL", pod, two);
-      expect(existsSync(node.recordPath(pod))).toBe(true);
-      expect(node.log()).toContain(
-        `gave up deleting an attachment: nothing can be written to ${node.dataDir}/abandoned, so its record stays`,
-      );
-    },
-  );
+  ])("abandoned is %s: the record stays, and DEL gives up", async (_, make) => {
+    await using node = await startScriptedNode();
+    const pod = await completed(node);
+    for (let i = 0; i < 2; i++) await node.fail("DEL", pod, two);
+    backdate(node, pod, 300_000);
+    make(`${node.dataDir}/abandoned`);
+    await node.succeed("DEL", pod, two);
+    expect(existsSync(node.recordPath(pod))).toBe(true);
+    expect(node.log()).toContain(
+      `gave up deleting an attachment: nothing can be written to ${node.dataDir}/abandoned, so its record stays`,
+    );
+  });
 
   test.each([
     ["works", {}],

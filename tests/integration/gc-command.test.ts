@@ -76,7 +76,7 @@ describe("genie gc, records of an earlier boot", () => {
     expect((await node.remains()).records).toEqual(Object.keys(files));
   });
 
-  test("a namespace of that name is there again: deleted all the same", async () => {
+  test("another namespace has that name: the record is deleted", async () => {
     await using node = await startScriptedNode();
     const pod = await node.attach(two);
     rebooted(node, pod);

@@ -455,7 +455,7 @@ describe("a failure", () => {
     expect(calls).toEqual([...written, ...written]);
   });
 
-  test("of the API server: attached all the same", async () => {
+  test("of the API server: the network is attached", async () => {
     await using made = await start();
     await made.cluster.api.stop();
     expect(

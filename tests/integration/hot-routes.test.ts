@@ -69,7 +69,7 @@ test("a new network's default routes leave the main table, the owner's stay; bot
   expect(await routed.node.remains()).toEqual(nothing);
 });
 
-test("a way that the pod made itself is not touched", async () => {
+test("a default route that the pod made itself is not touched", async () => {
   await using made = await start({ alpha: "4", beta: "4", gamma: "4" });
   const { cluster, pod } = made;
   await changed(cluster, "attach", "shop/web", "beta");
@@ -79,7 +79,7 @@ test("a way that the pod made itself is not touched", async () => {
   expect((await shown(pod)).main).toEqual(["via 10.72.0.1 dev eth1"]);
 });
 
-test("a family that the owner does not have: the new network's way stays", async () => {
+test("a family that the owner does not have: the new network's default route stays", async () => {
   await using made = await start({ alpha: "4" });
   await changed(made.cluster, "attach", "shop/web", "beta");
   expect((await shown(made.pod)).main).toEqual([
@@ -180,7 +180,7 @@ test("default-route: the element gets it, and the primary has it again afterward
   expect(await routed.node.remains()).toEqual(nothing);
 });
 
-test("the owner of a family goes: the next network gets its way back, the other family stays", async () => {
+test("the owner of a family is detached: the next network gets its default route back, the other family stays", async () => {
   await using made = await start({ alpha: "4" });
   const { cluster, pod } = made;
   await changed(cluster, "attach", "shop/web", "beta");
@@ -204,7 +204,7 @@ test("the owner of a family goes: the next network gets its way back, the other 
   expect(await shown(pod)).toEqual({ main: [], rules: [], tables: [] });
 });
 
-test("keep, the owner goes: the primary has its way again", async () => {
+test("keep, the owner is detached: the primary has its default route again", async () => {
   const keep = { defaultRoutes: "keep", log_level: "warn", logFile: undefined };
   await using made = await start({}, keep);
   const { cluster, routed, pod } = made;
@@ -233,7 +233,7 @@ test("keep, the owner goes: the primary has its way again", async () => {
   expect(await routed.node.remains()).toEqual(nothing);
 });
 
-test("the only default route of a family goes: a warning", async () => {
+test("the only default route of a family is removed with its network: a warning", async () => {
   const config = { log_level: "warn", logFile: undefined };
   await using made = await start({ alpha: "4" }, config);
   const { cluster, pod } = made;

@@ -29,7 +29,7 @@ describe("tryLock", () => {
     closeSync(fd);
   });
 
-  test("throws for every failure but that somebody holds it", () => {
+  test("throws for every failure but a lock of another process", () => {
     expect(() => tryLock(-1)).toThrow(
       expect.objectContaining({
         code: "EBADF",
@@ -41,7 +41,7 @@ describe("tryLock", () => {
     );
   });
 
-  test("survives in a process that inherited the descriptor, until it ends or somebody unlocks", async () => {
+  test("survives in a process that inherited the descriptor, until it ends or any of them unlocks", async () => {
     using directory = temporaryDirectory();
     const path = `${directory.path}/lock`;
     const [ours, others] = [openSync(path, "a"), openSync(path, "a")];

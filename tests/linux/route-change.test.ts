@@ -354,7 +354,7 @@ describe("restore", () => {
 
   test.each<[string, string, string[]]>([
     [
-      "what was replaced, the way to its gateway first",
+      "what was replaced, the route to its gateway first",
       `ip route replace 169.254.1.1 dev net1 scope link
        ip route replace default via 169.254.1.1 dev net1
        ip -6 route del default; ip -6 route add default via fd01::1 dev net1 metric 9`,
@@ -384,7 +384,7 @@ describe("restore", () => {
     expect(lines.filter((line) => expected.includes(line))).toEqual(expected);
   });
 
-  test("many routes, as a running pod may make them: in no time", () => {
+  test("10,000 routes, as a running pod may make them: not compared in pairs", () => {
     const routes = Array.from({ length: 10_000 }, (_, i) =>
       routeVia(ip(`10.0.${i >> 8}.${i & 255}`), 2, i),
     );

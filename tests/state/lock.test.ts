@@ -515,7 +515,7 @@ describe("lockContainer, after its genie was killed", () => {
     };
   }
 
-  test("the disk became read-only since: its orphan is killed all the same", async () => {
+  test("the disk became read-only since: its orphan is killed", async () => {
     using at = node();
     const pid = await orphaned(at.dataDir, ["sleep", "60"]);
     using _ = makeReadOnly(at.dataDir);
