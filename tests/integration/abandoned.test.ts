@@ -226,9 +226,9 @@ describe("an attachment that ADD completed", () => {
         failures: { count },
       });
     }
-    backdate(node, pod, 299_000);
+    backdate(node, pod, 240_000);
     await node.fail("DEL", pod, two);
-    backdate(node, pod, 1000);
+    backdate(node, pod, 60_000);
     await node.succeed("DEL", pod, two);
     expect((await node.remains()).records).toEqual([]);
     expect(abandoned(node)).toMatchObject([
