@@ -21,6 +21,8 @@ export interface HttpServer {
 export interface Tls {
   ca?: string | string[];
   serverName?: string;
+  /** An authority need not be a root, as for Go's clients: clusters have intermediate ones. */
+  allowPartialTrustChain?: boolean;
   rejectUnauthorized: boolean;
   /** PEM of the client, with `key`. */
   cert?: string;

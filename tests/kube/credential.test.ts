@@ -148,6 +148,14 @@ describe("credential, of the kubeconfig", () => {
       },
       "users.0.user.client-key-data: holds no PEM private key",
     ],
+    [
+      "key encrypted",
+      {
+        "client-certificate": node.certFile,
+        "client-key-data": base64("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"),
+      },
+      "users.0.user.client-key-data: holds an encrypted private key",
+    ],
   ])("credential, %s: error 7, no content", async (_, user, problem) => {
     const kubeconfig = server.kubeconfig({ user });
     const thrown = await thrownBy(kubeOf({ kubeconfig }).getPod("shop", "web"));

@@ -209,6 +209,7 @@ async function tlsOf(cluster: Cluster): Promise<Tls> {
         ? readPem(certificateAuthority, "CERTIFICATE")
         : await systemAuthorities(),
     serverName: tlsServerName,
+    allowPartialTrustChain: true,
     rejectUnauthorized: !insecure,
   });
 }

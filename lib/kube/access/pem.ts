@@ -12,7 +12,7 @@ export type PemSource = { where: string } & (
   { file: string } | { base64: string }
 );
 
-/** The PEM text. Throws 7 if it is unreadable or has no block of that kind. */
+/** The PEM text. Throws 7 if it is unreadable, encrypted or has no block of that kind. */
 export function readPem(
   source: PemSource,
   kind: "CERTIFICATE" | "PRIVATE KEY",
@@ -22,16 +22,17 @@ export function readPem(
       ? readText(source.file, source.where)
       : decodeBase64(source.base64);
   // Bun reports an invalid text as a socket that failed to open, which misleads.
-  if (
-    !text.includes(`-----BEGIN ${kind}-----`) &&
-    !new RegExp(`-----BEGIN [A-Z0-9 ]*${kind}-----`).test(text)
-  ) {
-    const file = "file" in source ? `${quote(source.file)} ` : "";
-    throw invalidConfig(
-      `${source.where}: ${file}holds no PEM ${kind.toLowerCase()}`,
-    );
-  }
-  return text;
+  const isKind =
+    text.includes(`-----BEGIN ${kind}-----`) ||
+    new RegExp(`-----BEGIN [A-Z0-9 ]*${kind}-----`).test(text);
+  // In the label of PKCS #8, or in the header `Proc-Type` of RFC 1421.
+  const isEncrypted = kind === "PRIVATE KEY" && text.includes("ENCRYPTED");
+  if (isKind && !isEncrypted) return text;
+  const file = "file" in source ? `${quote(source.file)} ` : "";
+  const problem = isKind ? "holds an encrypted" : "holds no PEM";
+  throw invalidConfig(
+    `${source.where}: ${file}${problem} ${kind.toLowerCase()}`,
+  );
 }
 
 function decodeBase64(base64: string): string {
