@@ -5,7 +5,7 @@
  */
 import {
   gatewayOf,
-  isDefaultRoute,
+  defaultRoutes,
   otherPodInterfaces,
   podInterface,
 } from "../cni/result-query.ts";
@@ -147,9 +147,9 @@ function separate(
 
 function defaultGateways(result: ModernResult): string[] {
   const gateways: string[] = [];
-  for (const route of result.routes) {
-    const gateway = isDefaultRoute(route) && gatewayOf(route, result);
-    if (gateway) gateways.push(gateway);
+  for (const route of defaultRoutes(result)) {
+    const gateway = gatewayOf(route, result);
+    if (gateway && !gateways.includes(gateway)) gateways.push(gateway);
   }
   return gateways;
 }

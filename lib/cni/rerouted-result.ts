@@ -4,7 +4,7 @@
  */
 import { type Ip, formatIp, parseCidr } from "../linux/address.ts";
 import type { Departure } from "../linux/routes.ts";
-import { isDefaultRoute } from "./result-query.ts";
+import { defaultRoutes } from "./result-query.ts";
 import {
   type Result,
   type Route,
@@ -55,30 +55,33 @@ function reroutedResult(
   const gateways = request?.attachment === place ? request.gateways : undefined;
   if (left.length === 0 && !gateways) return result;
   const modern = modernResult(result);
+  const defaults = new Set(defaultRoutes(modern));
   const routes = [
-    ...modern.routes.flatMap(
-      (route) => routeAfter(route, left, gateways, tellsTables) ?? [],
+    ...modern.routes.flatMap((route) =>
+      defaults.has(route)
+        ? (routeAfter(route, left, gateways, tellsTables) ?? [])
+        : route,
     ),
     ...(gateways ?? []).map(defaultRouteVia),
   ];
   return convertResult({ ...modern, routes }, result.cniVersion);
 }
 
-/** The route after the move: itself, in another table, or none. */
+/** The default route after the move: itself, in another table, or none. */
 function routeAfter(
   route: Route,
   departures: readonly Departure[],
   gateways: readonly Ip[] = [],
   tellsTables: boolean,
 ): Route | undefined {
-  const family = parseCidr(route.dst)?.ip.family;
-  if (!family || !isDefaultRoute(route)) return route;
+  const { ip: { family } = {}, prefix } = parseCidr(route.dst) ?? {};
   // The requested one replaces it.
   if (gateways.some((gateway) => gateway.family === family)) return undefined;
   for (const { family: departed, staying, table } of departures) {
     if (departed !== family) continue;
-    // Results do not have the default metric; a route with it moves first.
-    if (route.priority !== undefined && staying.includes(route.priority))
+    // Results do not have the default metric; a route with it moves first. Halves all move.
+    const { priority } = route;
+    if (prefix === 0 && priority !== undefined && staying.includes(priority))
       return route;
     return table !== undefined && tellsTables ? { ...route, table } : undefined;
   }

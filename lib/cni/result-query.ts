@@ -2,7 +2,14 @@
  * Reads results: addresses, interfaces, routes, and whether a result has the
  * requested addresses. Pure.
  */
-import { formatIp, parseCidr, parseIp, parseMac } from "../linux/address.ts";
+import {
+  formatCidr,
+  formatIp,
+  otherHalf,
+  parseCidr,
+  parseIp,
+  parseMac,
+} from "../linux/address.ts";
 import {
   type Interface,
   type ModernResult,
@@ -84,9 +91,26 @@ export function hostInterfaces(result: Result): string[] {
 /** `RT_TABLE_MAIN` of rtnetlink; an absent or zero `table` means it too. */
 const mainTable = 254;
 
-/** Whether it is a default route of the main table; other tables are for policy routing. */
-export function isDefaultRoute({ dst, table }: Route): boolean {
-  return parseCidr(dst)?.prefix === 0 && (table || mainTable) === mainTable;
+/**
+ * The default routes of the main table, and pairs that do the same ({@link otherHalf}); other
+ * tables are for policy routing.
+ */
+export function defaultRoutes({ routes }: ModernResult): Route[] {
+  const wide: Route[] = [];
+  const destinations: string[] = [];
+  for (const route of routes) {
+    const cidr = parseCidr(route.dst);
+    if (!cidr || cidr.prefix > 1 || (route.table || mainTable) !== mainTable)
+      continue;
+    wide.push(route);
+    destinations.push(formatCidr(cidr));
+  }
+  const found: Route[] = [];
+  for (const [i, route] of wide.entries()) {
+    const other = otherHalf[destinations[i] ?? ""];
+    if (other === undefined || destinations.includes(other)) found.push(route);
+  }
+  return found;
 }
 
 /** A route's gateway: its own, else the first of its family in the same result. */

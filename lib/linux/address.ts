@@ -51,6 +51,14 @@ export function formatCidr(cidr: Cidr): string {
   return `${formatIp(cidr.ip)}/${cidr.prefix}`;
 }
 
+/** Routes to both halves of all addresses do what a default route does, and win over it. */
+export const otherHalf: Readonly<Record<string, string>> = {
+  "0.0.0.0/1": "128.0.0.0/1",
+  "128.0.0.0/1": "0.0.0.0/1",
+  "::/1": "8000::/1",
+  "8000::/1": "::/1",
+};
+
 /** Whether the address is in the network of the prefix; false for another family. */
 export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   if (cidr.ip.family !== ip.family) return false;

@@ -9,7 +9,7 @@ import {
   type Route,
   type Rule,
   addressText,
-  isDefault,
+  defaultRoutesOf,
   isLinkScope,
   isOver,
   onlyOver,
@@ -56,14 +56,20 @@ export function departureOf(
 ): { departure: Departure; routes: Route[]; rules: Rule[] } {
   const family = routes[0]?.family ?? "4";
   const ifindexes = new Set<number>();
-  const gateways: string[] = [];
+  const gateways = new Set<string>();
   for (const { nexthops } of routes) {
     for (const { ifindex, gateway } of nexthops) {
       ifindexes.add(ifindex);
-      if (gateway) gateways.push(addressText(gateway));
+      if (gateway) gateways.add(addressText(gateway));
     }
   }
-  const departure = { attachment, family, gateways, table, staying };
+  const departure = {
+    attachment,
+    family,
+    gateways: [...gateways],
+    table,
+    staying,
+  };
   if (table === undefined)
     return {
       departure: {
@@ -128,12 +134,13 @@ function otherRoutes(
   ifindexes: ReadonlySet<number>,
 ): Route[] {
   const others: Route[] = [];
+  const defaults = new Set(defaultRoutesOf(routes));
   for (const route of routes) {
     const isOther =
       route.family === family &&
       route.table === RT_TABLE_MAIN &&
       route.protocol !== RTPROT_RA &&
-      !isDefault(route) &&
+      !defaults.has(route) &&
       isOver(route, ifindexes);
     if (isOther) others.push(onlyOver(route, ifindexes));
   }

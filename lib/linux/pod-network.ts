@@ -31,8 +31,8 @@ export class PodNetwork implements Disposable {
   }
 
   /**
-   * The default routes of the main table and its routes to single addresses, of which
-   * some are those to gateways: payloads of RTM_NEWROUTE.
+   * The default routes of the main table, those to half of all addresses, and those to
+   * single addresses, of which some are gateways: payloads of RTM_NEWROUTE.
    */
   exitRoutes(): Uint8Array[] {
     return this.list("routes", RTM_GETROUTE, rtmsgLength, isExitRoute);
@@ -77,8 +77,8 @@ function isUnsupported(error: unknown): boolean {
 export function isContested(exitRoutes: readonly Uint8Array[]): boolean {
   let [v4, v6] = [0, 0];
   for (const route of exitRoutes) {
-    const { 0: family, 1: prefix } = route;
-    if (prefix !== 0) continue;
+    const { 0: family, 1: prefix = 0 } = route;
+    if (prefix > 1) continue;
     if (family === AF_INET) v4++;
     else v6++;
     if (findAttribute(route.subarray(rtmsgLength), RTA_MULTIPATH)) return true;
@@ -109,8 +109,8 @@ export function hasAll(
  */
 function isExitRoute(datagram: Uint8Array, at: number): boolean {
   if (datagram[at + 4] !== RT_TABLE_MAIN) return false;
-  const prefix = datagram[at + 1];
-  return prefix === 0 || prefix === (datagram[at] === AF_INET ? 32 : 128);
+  const { [at + 1]: prefix = 0 } = datagram;
+  return prefix <= 1 || prefix === (datagram[at] === AF_INET ? 32 : 128);
 }
 
 const RTM_GETLINK = 18;

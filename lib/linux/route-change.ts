@@ -13,7 +13,7 @@ import {
   type Rule,
   addressText,
   describeRoute,
-  isDefault,
+  defaultRoutesOf,
   isLinkScope,
   isOver,
 } from "./route.ts";
@@ -93,7 +93,7 @@ export function returnDefaultRoutes(
   const own = routing
     .routes()
     .filter((route) => route.table === table && route.family === family);
-  const defaults = own.filter(({ destination }) => destination.prefix === 0);
+  const defaults = defaultRoutesOf(own, table);
   if (defaults.length === 0) return [];
   const returned = defaults.map((route) => ({
     ...route,
@@ -111,7 +111,7 @@ export function hasDefaultRoute(
   routes: readonly Route[],
   family: Family,
 ): boolean {
-  return routes.some((route) => route.family === family && isDefault(route));
+  return defaultRoutesOf(routes).some((route) => route.family === family);
 }
 
 /**
@@ -125,7 +125,7 @@ export function exitRoutesOver(
   const main = routes.filter(
     (route) => route.table === RT_TABLE_MAIN && isOver(route, ifindexes),
   );
-  const defaults = main.filter(isDefault);
+  const defaults = defaultRoutesOf(main);
   const gateways = new Set(
     defaults.flatMap(({ nexthops }) =>
       nexthops.flatMap(({ gateway }) => (gateway ? addressText(gateway) : [])),

@@ -14,6 +14,7 @@ import {
   RTPROT_RA,
   type Route,
   addressText,
+  isHalf,
   isLinkScope,
   isOver,
 } from "./route.ts";
@@ -56,8 +57,8 @@ export interface RouteOwner {
   readonly isRequested: boolean;
   /** The existing route that already does what was requested. */
   readonly serving?: Route | undefined;
-  /** Whether another attachment has default routes of router advertisements. */
-  readonly hasAdvertisedRival: boolean;
+  /** The metric that wins over router advertisements of other attachments; undefined: there are none. */
+  readonly safeMetric: number | undefined;
 }
 
 /** The default route of a family that an element requests. */
@@ -88,7 +89,7 @@ export function requestedOwner(
     metric: serving?.metric ?? usualMetric[gateway.family],
     isRequested: true,
     serving,
-    hasAdvertisedRival: hasAdvertisedRival(intent, defaults, attachment),
+    safeMetric: safeMetric(intent, defaults, attachment),
   };
 }
 
@@ -110,20 +111,27 @@ export function presentOwner(
     attachment,
     metric: Math.min(...ownBy(attachment).map(({ metric }) => metric)),
     isRequested: false,
-    hasAdvertisedRival: hasAdvertisedRival(intent, defaults, attachment),
+    safeMetric: safeMetric(intent, defaults, attachment),
   };
 }
 
-function hasAdvertisedRival(
+/** Better than the 1024 of a router advertisement, which restores its route after a removal. */
+export const usualSafeMetric = 512;
+
+/** Lower where the kernel was told to give the route of an advertisement a low one (`ra_defrtr_metric`). */
+function safeMetric(
   { attachments }: RouteIntent,
   defaults: readonly Route[],
   owner: number,
-): boolean {
-  return defaults.some(
+): number | undefined {
+  const rivals = defaults.filter(
     (route) =>
       isAdvertised(route) &&
       attachments.some((own, i) => i !== owner && isOver(route, own)),
   );
+  if (rivals.length === 0) return undefined;
+  const best = Math.min(...rivals.map(({ metric }) => metric));
+  return Math.max(1, Math.min(usualSafeMetric, best - 1));
 }
 
 /** Whether the route does what the one of {@link routeVia} would do. */
@@ -132,6 +140,7 @@ function serves(route: Route, ifindex: number, gateway: Ip): boolean {
   return (
     others.length === 0 &&
     !isAdvertised(route) &&
+    !isHalf(route) &&
     route.tos === 0 &&
     hop?.ifindex === ifindex &&
     hop.gateway !== undefined &&

@@ -10,7 +10,8 @@ import {
   RTPROT_BOOT,
   type Route,
   type Rule,
-  isDefault,
+  defaultRoutesOf,
+  isHalf,
   routeVia,
   withNexthops,
 } from "./route.ts";
@@ -19,6 +20,7 @@ import { type Departure, departureOf, freeTable } from "./departure.ts";
 import {
   type RouteIntent,
   usualMetric,
+  usualSafeMetric,
   type RouteOwner,
   requestedRoute,
   requestedOwner,
@@ -52,9 +54,6 @@ export function planDefaultRoutes(
   return { addRoutes, addRules, removeRoutes, departures };
 }
 
-/** Better than the 1024 of a router advertisement, which restores its route after a removal. */
-const safeMetric = 512;
-
 interface Draft {
   readonly snapshot: Snapshot;
   readonly intent: RouteIntent;
@@ -78,8 +77,8 @@ type Fate = "stay" | "leave" | "drop" | "lower";
 
 function planFamily(draft: Draft, family: Family): void {
   const { intent, snapshot } = draft;
-  const defaults = snapshot.routes.filter(
-    (route) => route.family === family && isDefault(route),
+  const defaults = defaultRoutesOf(snapshot.routes).filter(
+    (route) => route.family === family,
   );
   const requested = requestedRoute(intent, family);
   const owner = requested
@@ -88,14 +87,17 @@ function planFamily(draft: Draft, family: Family): void {
   if (!owner) return;
   if (requested && !owner.serving) {
     const { gateway, ifindex } = requested;
-    const metric = family === "6" ? safeMetric : usualMetric[family];
+    const metric =
+      family === "6"
+        ? (owner.safeMetric ?? usualSafeMetric)
+        : usualMetric[family];
     draft.addRoutes.push(routeVia(gateway, ifindex, metric));
   }
   const parts: Part[] = [];
   for (const route of defaults) {
     const own = partsOf(intent, owner, route);
     parts.push(...own);
-    replaceInMainTable(draft, route, own);
+    replaceInMainTable(draft, owner, route, own);
   }
   for (const attachment of intent.attachments.keys()) {
     const own = parts.filter((part) => part.attachment === attachment);
@@ -156,25 +158,24 @@ function fateOf(
     ? route === owner.serving
     : isOwner && route.metric === owner.metric;
   if (isBest)
-    return owner.hasAdvertisedRival && route.metric > safeMetric
-      ? "lower"
-      : "stay";
+    return route.metric > (owner.safeMetric ?? Infinity) ? "lower" : "stay";
   if (!move) return attachment === undefined || isOwner ? "drop" : "leave";
   if (attachment === undefined || isAdvertised(route)) return "stay";
   if (isOwner) return owner.isRequested ? "drop" : "stay";
-  return route.metric > owner.metric ? "stay" : "leave";
+  return route.metric > owner.metric && !isHalf(route) ? "stay" : "leave";
 }
 
 /** Plans the main table's routes in place of a default route. */
 function replaceInMainTable(
   { intent, addRoutes, removeRoutes }: Draft,
+  { safeMetric }: RouteOwner,
   route: Route,
   parts: readonly Part[],
 ): void {
   // A route that leads nowhere has no parts.
   if (parts.length === 0 && intent.move) return;
   for (const { route: part, fate } of parts)
-    if (fate === "lower") addRoutes.push(lowered(part));
+    if (fate === "lower") addRoutes.push(lowered(part, safeMetric));
   // The next advertisement would restore the route.
   const staying = parts.filter(
     ({ fate }) => fate === "stay" || (fate === "lower" && isAdvertised(route)),
@@ -198,7 +199,7 @@ function tableFor(
 }
 
 /** The same route, preferred to router advertisements, and permanent. */
-function lowered(route: Route): Route {
+function lowered(route: Route, metric = usualSafeMetric): Route {
   const protocol = isAdvertised(route) ? RTPROT_BOOT : route.protocol;
-  return { ...route, protocol, metric: safeMetric };
+  return { ...route, protocol, metric };
 }

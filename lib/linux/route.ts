@@ -8,6 +8,7 @@ import {
   type Ip,
   formatCidr,
   formatIp,
+  otherHalf,
 } from "./address.ts";
 import type { Attribute } from "./netlink.ts";
 
@@ -101,15 +102,37 @@ export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
 }
 
 /**
- * A default route of the main table. A route from a source prefix is for that
- * source only and does not count.
+ * The default routes of a table, and pairs of routes over one interface that do the same
+ * ({@link otherHalf}). A route from a source prefix is for that source only and does not count.
  */
-export function isDefault(route: Route): boolean {
-  return (
-    route.table === RT_TABLE_MAIN &&
-    route.destination.prefix === 0 &&
-    route.source === 0
+export function defaultRoutesOf(
+  routes: readonly Route[],
+  table = RT_TABLE_MAIN,
+): Route[] {
+  const wide: Route[] = [];
+  const halves = new Set<string>();
+  for (const route of routes) {
+    const { destination, source, nexthops } = route;
+    if (route.table !== table || source !== 0 || destination.prefix > 1)
+      continue;
+    wide.push(route);
+    if (!isHalf(route)) continue;
+    for (const { ifindex } of nexthops)
+      halves.add(`${formatCidr(destination)} ${ifindex}`);
+  }
+  if (halves.size === 0) return wide;
+  return wide.filter(
+    (route) =>
+      !isHalf(route) ||
+      route.nexthops.some(({ ifindex }) =>
+        halves.has(`${otherHalf[formatCidr(route.destination)]} ${ifindex}`),
+      ),
   );
+}
+
+/** Whether a default route is one of a pair: it wins over a whole one, whatever their metrics. */
+export function isHalf({ destination }: Route): boolean {
+  return destination.prefix === 1;
 }
 
 /** Whether it leads to a network on the link, without a gateway. */

@@ -129,6 +129,27 @@ describe("reroutedResults, routes that leave", () => {
     expect(after[0]).toBe(eth0);
   });
 
+  test("both halves of all addresses, whatever their metric", () => {
+    const cniVersion = "1.1.0";
+    const routes = [
+      { dst: "0.0.0.0/1", priority: 300 },
+      { dst: "128.0.0.0/1", priority: 300 },
+      { dst: "0.0.0.0/0", priority: 300 },
+    ];
+    const departures = [departure(0, "4", { staying: [300] })];
+    const [rerouted] = reroutedResults([result({ cniVersion, routes })], {
+      departures,
+    });
+    expect(rerouted).toEqual(
+      result({
+        cniVersion,
+        routes: routes.map((route, i) =>
+          i < 2 ? { ...route, table: 1000 } : route,
+        ),
+      }),
+    );
+  });
+
   test("of several metrics, those that stay stay", () => {
     const cniVersion = "1.1.0";
     const routes = [

@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import {
-  isDefaultRoute,
+  defaultRoutes,
   podInterface,
   podInterfaces,
   unmetRequests,
@@ -133,13 +133,27 @@ test.each([
 });
 
 test.each([
-  [true, { dst: "0.0.0.0/0" }],
-  [true, { dst: "::/0", gw: "fd00::1" }],
-  [true, { dst: "0.0.0.0/0", table: 254 }],
-  [true, { dst: "0.0.0.0/0", table: 0 }],
-  [false, { dst: "0.0.0.0/0", table: 100 }],
-  [false, { dst: "0.0.0.0/1" }],
-  [false, { dst: "10.0.0.0/8" }],
-])("isDefaultRoute, %p for %j", (expected, route) => {
-  expect(isDefaultRoute(route)).toBe(expected);
+  [true, [{ dst: "0.0.0.0/0" }]],
+  [true, [{ dst: "::/0", gw: "fd00::1" }]],
+  [true, [{ dst: "0.0.0.0/0", table: 254 }]],
+  [true, [{ dst: "0.0.0.0/0", table: 0 }]],
+  [false, [{ dst: "0.0.0.0/0", table: 100 }]],
+  [false, [{ dst: "0.0.0.0/1" }]],
+  [false, [{ dst: "10.0.0.0/8" }]],
+  [true, [{ dst: "0.0.0.0/1" }, { dst: "128.0.0.0/1" }]],
+  [
+    true,
+    [
+      { dst: "8000::/1", gw: "fd00::1" },
+      { dst: "::/1", gw: "fd00::1" },
+    ],
+  ],
+  [false, [{ dst: "::/1" }, { dst: "128.0.0.0/1" }]],
+  [false, [{ dst: "0.0.0.0/1" }, { dst: "128.0.0.0/1", table: 100 }]],
+])("defaultRoutes, %p for %j", (expected, routes) => {
+  const modern = modernResult(
+    parseResult({ cniVersion: "1.1.0", routes }, "1.1.0"),
+  );
+  const all = expected ? [...modern.routes] : [];
+  expect(defaultRoutes(modern)).toEqual(all);
 });

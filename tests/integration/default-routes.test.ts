@@ -228,6 +228,36 @@ describe("two and three networks with default routes", () => {
   });
 });
 
+test("a plugin that makes routes to both halves of all addresses: the primary owns the default route", async () => {
+  await using routed = await RoutedCluster.start({ alpha: "4" });
+  insist(routed.node, {
+    type: "taker",
+    address: "10.99.0.5",
+    withoutDefault: true,
+    add: ["0.0.0.0/1", "128.0.0.0/1"]
+      .map(
+        (half) =>
+          `ip -n "$pod" route add ${half} via 169.254.1.1 dev "$CNI_IFNAME"`,
+      )
+      .join("\n"),
+  });
+  const pod = await routed.pod("alpha,taker");
+  await routed.cluster.add(pod);
+  expect(await shown(pod)).toMatchObject({
+    main: ["via 10.71.0.1 dev eth0"],
+    rules: ["1000 from 10.99.0.5 lookup 1000"],
+  });
+  expect(await routed.leaves(pod, outside4)).toBe("eth0");
+  expect(await routed.answers(pod)).toMatchObject({
+    "10.71.0.2": "eth0",
+    "10.99.0.5": "eth1",
+  });
+  await routed.cluster.check(pod);
+  await routed.cluster.del(pod);
+  expect(await routed.node.remains()).toEqual(nothing);
+  expect(await shown(pod)).toEqual({ main: [], ...untouched });
+});
+
 describe("a plugin that replaces the default route that it finds", () => {
   const replacing = {
     type: "taker",

@@ -29,13 +29,14 @@ test("PodNetwork.exitRoutes, default routes and routes to single addresses of th
     ip route add 169.254.1.1 dev net1 scope link
     ip -6 route add fd99::1 dev net1
     ip route add 10.9.0.0/16 via 10.0.0.1
+    ip -6 route add 8000::/1 dev net1
     ip route add 10.9.9.9 dev net1 table 100`);
   using network = new PodNetwork(pod.path);
   const payloads = network.exitRoutes();
   const routes = payloads.flatMap((payload) => decodeRoutes(payload));
   expect(
     routes.map(({ destination }) => formatCidr(destination)).toSorted(),
-  ).toEqual(["0.0.0.0/0", "169.254.1.1/32", "::/0", "fd99::1/128"]);
+  ).toEqual(["0.0.0.0/0", "169.254.1.1/32", "8000::/1", "::/0", "fd99::1/128"]);
   expect(network.exitRoutes()).toEqual(payloads);
 });
 
@@ -60,6 +61,11 @@ test.each([
   [
     "one of IPv6 over two interfaces",
     "ip -6 route add default nexthop via fd00::1 dev eth0 nexthop via fd01::1 dev net1",
+    true,
+  ],
+  [
+    "one beside routes to both halves",
+    `${viaEth0}; ip route add 0.0.0.0/1 dev net1; ip route add 128.0.0.0/1 dev net1`,
     true,
   ],
   ["one in another table", "ip route add default dev net1 table 7", false],

@@ -214,6 +214,18 @@ test("returnDefaultRoutes, moves those of a family back and removes what it had 
   expect(after.main.every((line) => line.includes("dev net1"))).toBe(true);
 });
 
+test("returnDefaultRoutes, routes to both halves: as before", async () => {
+  await using pod = await startPod(`ip route add default via 10.0.0.1 dev eth0
+    ip route add 0.0.0.0/1 via 10.1.0.1 dev net1 mtu 1400
+    ip route add 128.0.0.0/1 via 10.1.0.1 dev net1`);
+  const before = await table(pod);
+  const [made] = tablesOf(settle(pod));
+  expect(await table(pod)).not.toBe(before);
+  using routing = new Rtnetlink(pod.path);
+  if (made) expect(returnDefaultRoutes(routing, made, "4")).toHaveLength(2);
+  expect(await table(pod)).toBe(before);
+});
+
 test.each([
   "ip route add default via 10.0.0.1 dev eth0",
   "ip route add default via 10.0.0.1 dev eth0 metric 50",
@@ -337,7 +349,9 @@ describe("restore", () => {
   const eth0 = `ip -4 addr flush dev eth0; ip addr add 10.0.0.2/32 dev eth0
     ip route add 169.254.1.1 dev eth0 scope link
     ip route add default via 169.254.1.1 dev eth0
-    ip -6 route add default via fd00::1 dev eth0`;
+    ip -6 route add default via fd00::1 dev eth0
+    ip route add 0.0.0.0/1 via 169.254.1.1 dev eth0
+    ip route add 128.0.0.0/1 via 169.254.1.1 dev eth0`;
 
   /** How many were put back, and the default routes then. */
   async function restored(change: string): Promise<string[]> {
@@ -363,6 +377,11 @@ describe("restore", () => {
         "default via 169.254.1.1 dev eth0",
         "default via fd00::1 dev eth0 metric 1024 pref medium",
       ],
+    ],
+    [
+      "routes to both halves",
+      `ip route del 0.0.0.0/1; ip route replace 128.0.0.0/1 via 10.1.0.1 dev net1`,
+      ["2"],
     ],
     [
       "not what is there with another metric",

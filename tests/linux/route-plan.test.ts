@@ -337,6 +337,18 @@ const owned: Row[] = [
     },
   ],
   [
+    "of a router advertisement with a low metric: the owner's gets a lower one",
+    `ip -6 route add default via fd00::1 dev eth0 metric 300
+     ip -6 route append default via fe80::9 dev net1 proto ra expires 1800 metric 100`,
+    {},
+    {
+      main: [
+        "default via fd00::1 dev eth0 metric 99 pref medium",
+        "default via fe80::9 dev net1 proto ra metric 100 expires pref medium",
+      ],
+    },
+  ],
+  [
     "of a router advertisement, the owner's is better already",
     `ip -6 route add default via fd00::1 dev eth0 metric 100
      ip -6 route append default via fe80::9 dev net1 proto ra expires 1800`,
@@ -362,6 +374,77 @@ const owned: Row[] = [
     },
   ],
 ];
+
+const halves = (n: number, metric4 = "", metric6 = "metric 1024 ") => [
+  `0.0.0.0/1 via 10.${n}.0.1 dev ${defaults[n]} ${metric4}`.trim(),
+  `128.0.0.0/1 via 10.${n}.0.1 dev ${defaults[n]} ${metric4}`.trim(),
+  `::/1 via fd0${n}::1 dev ${defaults[n]} ${metric6}pref medium`,
+  `8000::/1 via fd0${n}::1 dev ${defaults[n]} ${metric6}pref medium`,
+];
+/** `ip` commands for routes to both halves of all addresses. */
+const halved = (n: number, metric = "") =>
+  halves(n, metric, `${metric} `)
+    .map((route) => `ip route add ${route}`)
+    .join("\n");
+
+/** Name, what is configured, what is wanted; the default routes, the tables, the halves in the main table. */
+const halfRoutes: [string, string, Wish, string[], object, string[]][] = [
+  [
+    "they leave, whatever their metric",
+    `${plain("eth0")}\n${halved(1, "metric 2000")}`,
+    {},
+    [main4(0), main6(0)],
+    {
+      1000: [
+        halves(1, "metric 2000")[0],
+        table4(1)[1],
+        halves(1, "metric 2000")[1],
+        halves(1, "", "metric 2000 ")[2],
+        ...table6(1).slice(0, 2),
+        halves(1, "", "metric 2000 ")[3],
+      ],
+    },
+    [],
+  ],
+  [
+    "the owner's stay, a default route of another leaves",
+    `${halved(0)}\n${plain("net1")}`,
+    {},
+    [],
+    { 1000: [...table4(1), ...table6(1)] },
+    halves(0),
+  ],
+  [
+    "one half stays: it is no default route",
+    `${plain("eth0")}
+     ip route add 128.0.0.0/1 via 10.1.0.1 dev net1`,
+    {},
+    [main4(0), main6(0)],
+    {},
+    halves(1).slice(1, 2),
+  ],
+  [
+    "a request takes their place",
+    `${plain("eth0")}\n${halved(1)}`,
+    { gateways: ["10.1.0.1", "fd01::1"], keep: true },
+    [main4(1), "default via fd01::1 dev net1 metric 512 pref medium"],
+    {},
+    [],
+  ],
+];
+
+test.each(halfRoutes)(
+  "routes to both halves: %s",
+  async (_, commands, wish, main, tables, staying) => {
+    await using pod = await startPod(commands);
+    settle(pod, wish);
+    const after = await routingOf(pod);
+    expect(after).toMatchObject({ main, tables });
+    expect(Object.keys(after.tables)).toEqual(Object.keys(tables));
+    const others = await otherRoutes(pod);
+    expect(others.filter((line) => /^\S+\/1 /.test(line))).toEqual(staying);
+  },
+);
 
 const requested6 = "default via fd01::1 dev net1 metric 512 pref medium";
 
@@ -490,6 +573,17 @@ const requested: Row[] = [
      ip -6 route append default via fe80::9 dev net2 proto ra expires 1800 metric 1000`,
     { gateways: ["10.1.0.1", "fd01::1"], keep: true },
     { main: [main4(1), requested6] },
+  ],
+  [
+    "a router advertisement with a low metric: a lower one",
+    "ip -6 route append default via fe80::9 dev eth0 proto ra expires 1800 metric 100",
+    { gateways: ["fd01::1"] },
+    {
+      main: [
+        "default via fd01::1 dev net1 metric 99 pref medium",
+        "default via fe80::9 dev eth0 proto ra metric 100 expires pref medium",
+      ],
+    },
   ],
   [
     "keep: the family that is not asked for stays",

@@ -11,8 +11,9 @@ import {
   u32,
 } from "../../lib/linux/netlink.ts";
 import {
+  defaultRoutesOf,
   describeRoute,
-  isDefault,
+  isHalf,
   isLinkScope,
   isOver,
   type Route,
@@ -336,13 +337,46 @@ test("routeVia, as `ip route add default via` makes it", () => {
   });
 });
 
-test.each<[boolean, Partial<Route>]>([
-  [true, {}],
-  [false, { table: 1000 }],
-  [false, { destination: network4 }],
-  [false, { source: 64 }],
-])("isDefault, %p for %j", (expected, fields) => {
-  expect(isDefault({ ...route4, ...fields })).toBe(expected);
+test("defaultRoutesOf, without other tables, networks and routes from a source", () => {
+  const others = [
+    { table: 1000 },
+    { destination: network4 },
+    { source: 64 },
+  ].map((fields) => ({ ...route4, ...fields }));
+  const [elsewhere] = others;
+  const all = [...others, route4];
+  expect(defaultRoutesOf(all)).toEqual([route4]);
+  expect(defaultRoutesOf(all, 1000)).toEqual(elsewhere ? [elsewhere] : []);
+});
+
+const half = (first: number, ifindex = 3): Route => ({
+  ...route4,
+  destination: {
+    ip: { family: "4", bytes: Uint8Array.of(first, 0, 0, 0) },
+    prefix: 1,
+  },
+  nexthops: [{ ...direct, ifindex }],
+});
+const half6 = (first: number): Route => ({
+  ...half(first),
+  family: "6",
+  destination: {
+    ip: { family: "6", bytes: Uint8Array.of(first, ...new Uint8Array(15)) },
+    prefix: 1,
+  },
+});
+
+test.each<[string, number, Route[]]>([
+  ["both halves over one interface", 2, [half(0), half(128)]],
+  ["of IPv6", 2, [half6(0), half6(128)]],
+  ["beside a whole one", 3, [half(128), route4, half(0)]],
+  ["over two interfaces", 0, [half(0), half(128, 4)]],
+  ["of two families", 0, [half(0), half6(128)]],
+  ["one only, of several metrics", 0, [half(0), { ...half(0), metric: 5 }]],
+  ["one in another table", 0, [half(0), { ...half(128), table: 7 }]],
+])("defaultRoutesOf, halves: %s", (_, count, routes) => {
+  expect(defaultRoutesOf(routes)).toEqual(count === 0 ? [] : routes);
+  expect(routes.filter(isHalf).length).toBeGreaterThan(1);
 });
 
 test.each<[boolean, Partial<Route>]>([
