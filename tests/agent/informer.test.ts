@@ -170,6 +170,20 @@ describe("startInformer", () => {
     },
   );
 
+  test("a bookmark, the next watch begins there", async () => {
+    await using watched = await watch();
+    const { server } = watched;
+    await until(() => isWatching(watched), "the watch");
+    server.pods.put({ metadata: { name: "web", namespace: "shop" } });
+    const { resourceVersion } = server.pods.get("shop", "web")?.metadata ?? {};
+    server.bookmark();
+    server.endWatches("end");
+    await until(() => watched.requests().length === 3, "the next watch");
+    expect(server.requests.at(-1)?.path).toContain(
+      `resourceVersion=${resourceVersion}&`,
+    );
+  });
+
   test.each<["end" | "destroy"]>([["end"], ["destroy"]])(
     "an idle watch that ends again and again after a while (%s), is resumed as fast as the first time",
     async (how) => {

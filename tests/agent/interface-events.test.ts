@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Agent, AgentEvent } from "../../lib/agent/part.ts";
 import { tellInterfaces } from "../../lib/agent/report/interface-events.ts";
+import type { Attachment } from "../../lib/select/attachment.ts";
 import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { Records } from "../../lib/state/records.ts";
 import { temporaryDirectory, until } from "../support/delegate.ts";
@@ -78,7 +79,8 @@ function write(records: Records, record: AttachmentRecord): void {
   records.writeResults(record, resultsOf(record, results));
 }
 
-const added = (uid: string) => `AddedInterface of ${uid}: Add eth0 [] from lan`;
+const added = (uid: string, network = "lan") =>
+  `AddedInterface of ${uid}: Add eth0 [] from ${network}`;
 
 describe("tellInterfaces", () => {
   const hash = { "kubernetes.io/config.hash": "hash" };
@@ -92,6 +94,24 @@ describe("tellInterfaces", () => {
       annotations,
     });
     expect(events).toEqual([added(subject)]);
+  });
+
+  test.each<[string, Partial<Attachment>, string[]]>([
+    ["the default network", { origin: "default" }, []],
+    ["a network of a record before 0.2.0", {}, []],
+    ["an automatic one", { origin: "automatic" }, ["lan"]],
+    ["a definition", { definition: "shop/lan" }, ["shop/lan"]],
+    ["an element", { element: { network: "lan" } }, ["lan"]],
+  ])("a lone network, %s", async (_, attachment, networks) => {
+    const attachments = [attachmentOf("lan", "eth0", attachment)];
+    const events = await told((records) => {
+      write(records, recordWith("c1", "api", { attachments }));
+      write(records, recordWith("c2", "next"));
+    }, networks.length + 1);
+    expect(events).toEqual([
+      ...networks.map((network) => added("api", network)),
+      added("next"),
+    ]);
   });
 
   test("a record goes: its interfaces, but for those of an earlier boot", async () => {
