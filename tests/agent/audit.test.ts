@@ -1,31 +1,52 @@
 /** agent.md "Audit". Findings of pods with records: tests/integration/audit.test.ts. */
+import type { V1Pod } from "@kubernetes/client-node";
 import { describe, expect, test } from "bun:test";
-import { asksForNetworks, auditPods } from "../../lib/agent/report/audit.ts";
+import {
+  type Finding,
+  asksForNetworks,
+  auditPods,
+} from "../../lib/agent/report/audit.ts";
 import { contextOf } from "../support/context.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 describe("auditPods", () => {
-  test.each([
-    ["its sandbox is there", "True", 1],
-    ["its sandbox is not there yet, after a restart of the node", "False", 0],
-  ])("a running pod without a record, %s", async (_, status, count) => {
+  const finding: Finding = {
+    namespace: "shop",
+    name: "web",
+    uid: "u",
+    finding: "past-genie",
+    networks: ["a", "b"],
+    controller: "ReplicaSet/web-1",
+  };
+  test.each<[string, string, Finding[]]>([
+    ["its sandbox is there", "True", [finding]],
+    ["its sandbox is not there yet, after a restart of the node", "False", []],
+  ])("a running pod without a record, %s", async (_, status, expected) => {
     using directory = temporaryDirectory();
+    const dataDir = `${directory.path}/data`;
     const context = contextOf({
       command: "STATUS",
-      config: {
-        name: "genie",
-        type: "genie",
-        dataDir: `${directory.path}/data`,
-      },
+      config: { name: "genie", type: "genie", dataDir },
     });
-    const conditions = [
-      { type: "Ready", status: "False" },
-      { type: "PodReadyToStartContainers", status },
-    ];
-    const metadata = { name: "web", annotations: { cni: "a,b" } };
-    const pod = { metadata, status: { phase: "Running", conditions } };
+    const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", uid: "r" };
+    const pod: V1Pod = {
+      metadata: {
+        namespace: "shop",
+        name: "web",
+        uid: "u",
+        annotations: { cni: "a,b" },
+        ownerReferences: [{ ...owner, name: "web-1", controller: true }],
+      },
+      status: {
+        phase: "Running",
+        conditions: [
+          { type: "Ready", status: "False" },
+          { type: "PodReadyToStartContainers", status },
+        ],
+      },
+    };
     const audit = await auditPods([pod], context, (path) => path);
-    expect([audit.pods, audit.findings.length]).toEqual([count, count]);
+    expect(audit.findings).toEqual(expected);
   });
 });
 

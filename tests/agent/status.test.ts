@@ -249,6 +249,8 @@ describe("a status that ADD could not write", () => {
     await agent.said("definitions in the cache");
     await agent.end();
     expect(api.pods.get("shop", "web")?.metadata.resourceVersion).toBe(newer);
+    // Nothing was written for the old one.
+    expect(beside(setup, pod)).toEqual([":eth0.json", ":eth0.result.json"]);
   });
 
   test("another pod has the name now: it is left alone", async () => {
