@@ -5,7 +5,7 @@
  */
 import { isObject, own } from "../lib/cni/json.ts";
 import { manifest, manifestObjects } from "../lib/cli/manifest.ts";
-import { type Option, isPath } from "../lib/cli/command/options.ts";
+import { type Option, takesPath } from "../lib/cli/command/options.ts";
 import { UsageError, readInput } from "../lib/cli/command/input.ts";
 import {
   type Combination,
@@ -42,7 +42,7 @@ const namespace = "release-namespace";
 
 /** Accepted by every option that has a value; a path where it must be one. */
 export const sampleOf = ({ option, spec }: Value): string =>
-  isPath(spec) ? `/value-${option}` : (samples[option] ?? `value-${option}`);
+  takesPath(spec) ? `/value-${option}` : (samples[option] ?? `value-${option}`);
 
 const metrics = { host: "127.99.99.99", port: "9999" };
 

@@ -3,7 +3,7 @@
  * that `genie manifest` or the nodes would refuse.
  */
 import { addressPattern } from "../lib/agent/parts.ts";
-import { isPath } from "../lib/cli/command/options.ts";
+import { takesPath } from "../lib/cli/command/options.ts";
 import { settableKeys } from "../lib/cli/install/settings.ts";
 import { imagePattern, nodePath } from "../lib/cli/manifest.ts";
 import { isObject } from "../lib/cni/json.ts";
@@ -45,7 +45,7 @@ function schemaOfValue({ name, default: byDefault, spec }: Value): object {
       minimum: 1,
       maximum: 65_535,
     };
-  return isPath(spec) ? textOf(nodePath) : { type: "string" };
+  return takesPath(spec) ? textOf(nodePath) : { type: "string" };
 }
 
 function textOf(pattern: string): object {

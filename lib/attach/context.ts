@@ -79,7 +79,7 @@ export function createContext(
   callsLog?: Context["callsLog"],
 ): Context {
   const warnings: string[] = [];
-  const config = configOf(request, warnings);
+  const config = requestConfig(request, warnings);
   let log: Log | undefined;
   const context: Context = {
     request,
@@ -108,7 +108,7 @@ export function loadLog(): typeof logModule {
   return require("../state/log-writer.ts");
 }
 
-function configOf(
+function requestConfig(
   { command, config }: Request,
   warnings: string[],
 ): GenieConfig {

@@ -160,7 +160,7 @@ export async function deleteRecord(
     delegateCaller(context, lock),
   );
   if (outcome.remaining.length > 0)
-    return keepRemaining(context, record, outcome, stored);
+    return keepRest(context, record, outcome, stored);
   let end: "deleted" | "kept" = "deleted";
   try {
     records.remove(record);
@@ -174,7 +174,7 @@ export async function deleteRecord(
 }
 
 /** Throws the error for the runtime, which retries; returns if the attachments are abandoned. */
-async function keepRemaining(
+async function keepRest(
   context: Context,
   record: AttachmentRecord,
   outcome: DeleteOutcome,

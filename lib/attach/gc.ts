@@ -10,17 +10,17 @@ import {
   type RecordEntry,
   abandonedRecords,
 } from "../state/record-directory.ts";
+import { retryAbandoned } from "./abandoned/retry-abandoned.ts";
 import { type Context, deadlineOf, isNested } from "./context.ts";
 import { gcNetworks, isOnlyGenieNetwork } from "./gc/gc-networks.ts";
-import { ValidAttachments } from "./gc/valid-attachments.ts";
 import { RecordSurveyor } from "./gc/record-survey.ts";
-import { retryAbandoned } from "./abandoned/retry-abandoned.ts";
 import {
-  staleRecords,
   deleteStaleRecords,
   deleteUnreadableRecords,
   removeOrphanedFiles,
+  staleRecords,
 } from "./gc/stale-records.ts";
+import { ValidAttachments } from "./gc/valid-attachments.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(context: Context): Promise<void> {

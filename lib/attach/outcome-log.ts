@@ -45,8 +45,8 @@ export function reportFailure(
   if (request.command === "STATUS") return error;
   const { stderr, now, env } = dependencies;
   // Read without validation: the configuration may be the fault.
-  const level = textOf(request, "log_level") ?? "warn";
-  const path = textOf(request, "logFile");
+  const level = configText(request, "log_level") ?? "warn";
+  const path = configText(request, "logFile");
   const file = path?.startsWith("/") ? path : undefined;
   const { code, message, details } = error;
   const log = (to: string | undefined) =>
@@ -62,7 +62,7 @@ export function reportFailure(
   return reworded;
 }
 
-function textOf({ config }: Request, key: string): string | undefined {
+function configText({ config }: Request, key: string): string | undefined {
   return ownText(config, key) || undefined;
 }
 

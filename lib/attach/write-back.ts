@@ -78,7 +78,7 @@ async function newAnnotations(
   const isOld = own(pod.annotations, preferencesAnnotation) !== undefined;
   return {
     ...(isOld && { [preferencesAnnotation]: null }),
-    ...(await annotationsOf(context, attachments, results)),
+    ...(await annotationsFrom(context, attachments, results)),
   };
 }
 
@@ -87,7 +87,7 @@ async function newAnnotations(
  * results, so that no crash loses it, and removes outdated annotations. undefined outside of
  * Kubernetes.
  */
-export async function statusOf(
+export async function statusOfRunningPod(
   context: Context,
   attachments: readonly Attachment[],
   results: readonly Result[],
@@ -95,7 +95,7 @@ export async function statusOf(
   if (!context.pod) return undefined;
   return due({
     [preferencesAnnotation]: null,
-    ...(await annotationsOf(context, attachments, results)),
+    ...(await annotationsFrom(context, attachments, results)),
   });
 }
 
@@ -205,7 +205,7 @@ async function uidOf(
   }
 }
 
-async function annotationsOf(
+async function annotationsFrom(
   { request }: Context,
   attachments: readonly Attachment[],
   results: readonly Result[],

@@ -40,12 +40,12 @@ what was attached by hand.
   async run(input, { env, stdout }) {
     const node = contextOf(input, env, { command: "ADD" });
     const change = await withDetails(
-      attachNetwork(node, podOf(input), {
+      attachNetwork(node, podSelector(input), {
         network: input.secondOperand ?? "",
         byHand: true,
       }),
     );
-    await stdout(textOf(change, input));
+    await stdout(changeText(change, input));
     return 0;
   },
 };
@@ -66,8 +66,10 @@ annotation of the pod names the network, the agent (--attach) attaches it again.
       throw new UsageError(
         `invalid interface name ${quote(ifname)}: ${problem.msg}`,
       );
-    const change = await withDetails(detachNetwork(node, podOf(input), ifname));
-    await stdout(textOf(change, input));
+    const change = await withDetails(
+      detachNetwork(node, podSelector(input), ifname),
+    );
+    await stdout(changeText(change, input));
     return 0;
   },
 };
@@ -81,7 +83,7 @@ async function withDetails(change: Promise<Change>): Promise<Change> {
   }
 }
 
-function podOf(input: Input): { namespace: string; name: string } {
+function podSelector(input: Input): { namespace: string; name: string } {
   const { operand = "" } = input;
   const namespaceOption = input.text("namespace");
   const {
@@ -93,7 +95,7 @@ function podOf(input: Input): { namespace: string; name: string } {
   throw new UsageError(`expected a pod, got ${quote(operand)}`);
 }
 
-function textOf(change: Change, input: Input): string {
+function changeText(change: Change, input: Input): string {
   const json = structured(change, input.text("output"));
   if (json !== undefined) return json;
   const { outcome, pod, ifname, network, ips = [] } = change;

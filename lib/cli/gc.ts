@@ -2,11 +2,11 @@
  * `genie gc`, for runtimes that never call GC, such as containerd (state.md "CHECK,
  * GC, STATUS"). Refuses if it cannot see namespaces.
  */
-import type { Context } from "../attach/context.ts";
 import {
   type RetryOutcome,
   retryAbandoned,
 } from "../attach/abandoned/retry-abandoned.ts";
+import type { Context } from "../attach/context.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { escapeControls } from "../linux/text.ts";
 import { abandonedRecords } from "../state/record-directory.ts";
@@ -14,17 +14,17 @@ import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
 import {
-  ownType,
   directoriesOf,
   directoryOptions,
+  ownType,
 } from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 import { drop } from "./records/abandoned.ts";
 import {
   type Collection,
-  collect,
+  collectGone,
   collectionLines,
-} from "./records/collect.ts";
+} from "./records/collection.ts";
 import { whyUnseen } from "./records/sandbox.ts";
 
 export const gc: Command = {
@@ -78,7 +78,7 @@ async function collectAll(
   progress: Terminal["progress"],
 ): Promise<Collection & RetryOutcome> {
   const before = abandonedRecords(context).oldestFirst();
-  const { deleted, ...records } = await collect(context, graceMs, progress);
+  const { deleted, ...records } = await collectGone(context, graceMs, progress);
   if (!isWhole) return { ...records, deleted, kept: [] };
   progress("trying abandoned attachments again");
   const deadline = new Deadline(retryMs, context.dependencies.clock);

@@ -17,9 +17,9 @@ import {
 } from "./records/abandoned.ts";
 import {
   type ListedAttachment,
-  listAttachments,
   type OnNode,
   type ShownAttachment,
+  listAttachments,
 } from "./records/listed-attachments.ts";
 import { bytesText } from "./records/pod-traffic.ts";
 
@@ -143,7 +143,7 @@ function tableOf(
     rows,
     [
       ...places,
-      ...networksOf(format),
+      ...networkColumns(format),
       addresses,
       ["HOST", ({ hostInterface }) => hostInterface ?? "-"],
       ["IN", ({ bytesIn }) => bytesText(bytesIn)],
@@ -163,7 +163,7 @@ function abandonedTable(
   if (rows.length === 0) return "nothing is abandoned\n";
   return table<AbandonedAttachment>(rows, [
     ...places,
-    ...networksOf(format),
+    ...networkColumns(format),
     addresses,
     ["AGE", ({ time }) => age(time, now)],
     ["ERROR", ({ error }) => error || "-"],
@@ -177,7 +177,7 @@ const places: readonly Column<ShownAttachment>[] = [
   ["INTERFACE", ({ ifname }) => ifname],
 ];
 
-function networksOf(format: string | undefined): Column<ShownAttachment>[] {
+function networkColumns(format: string | undefined): Column<ShownAttachment>[] {
   return [
     ["NETWORK", ({ definition, network }) => definition ?? network],
     ...(format === "wide" ? [cniName] : []),

@@ -7,7 +7,7 @@ import { quote } from "../linux/text.ts";
 import { readConfig } from "../select/config.ts";
 import type { Command } from "./command/command.ts";
 import { type Input, UsageError } from "./command/input.ts";
-import { isPath, optionsOf } from "./command/options.ts";
+import { optionsOf, takesPath } from "./command/options.ts";
 import { yamlOf } from "./command/output.ts";
 import { ownPlugin } from "./install/own-list.ts";
 import {
@@ -16,16 +16,16 @@ import {
   setOption,
   withSettings,
 } from "./install/settings.ts";
+import { admissionPolicy } from "./manifest/admission-policy.ts";
 import { agent } from "./manifest/agent.ts";
 import { choicePolicy } from "./manifest/choice-policy.ts";
-import { dra } from "./manifest/dra.ts";
-import type { Feature, Contribution } from "./manifest/feature.ts";
-import { logicalNetworks } from "./manifest/logical-networks.ts";
-import { directoriesOf, directoryOptions } from "./node/directories.ts";
-import { admissionPolicy } from "./manifest/admission-policy.ts";
 import { type DaemonSetOptions, daemonSet } from "./manifest/daemonset.ts";
 import { networkAttachmentDefinition } from "./manifest/definition.ts";
-import { accountRole, name, nodeRole } from "./manifest/rbac.ts";
+import { dra } from "./manifest/dra.ts";
+import type { Contribution, Feature } from "./manifest/feature.ts";
+import { logicalNetworks } from "./manifest/logical-networks.ts";
+import { accountRole, nodeRole, objectName } from "./manifest/rbac.ts";
+import { directoriesOf, directoryOptions } from "./node/directories.ts";
 
 /** The optional parts. */
 const features: readonly Feature[] = [
@@ -91,7 +91,7 @@ export function manifestObjects(input: Input): object[] {
   const contributions = features.flatMap(
     (feature) => feature.contribute(input) ?? [],
   );
-  return objectsOf(manifestOptions(input), contributions);
+  return orderedObjects(manifestOptions(input), contributions);
 }
 
 type ManifestOptions = Omit<DaemonSetOptions, "image" | "hasAccount"> & {
@@ -105,7 +105,7 @@ type ManifestOptions = Omit<DaemonSetOptions, "image" | "hasAccount"> & {
  * In the order in which they can be applied. `install` chooses the credential on the node,
  * so both kinds get their rights.
  */
-function objectsOf(
+function orderedObjects(
   options: ManifestOptions,
   contributions: readonly Contribution[],
 ): object[] {
@@ -131,7 +131,7 @@ function objectsOf(
     {
       apiVersion: "v1",
       kind: "ConfigMap",
-      metadata: { name, namespace },
+      metadata: { name: objectName, namespace },
       data: settings,
     },
     ...(image === undefined
@@ -163,7 +163,7 @@ function manifestOptions(input: Input): ManifestOptions {
   requirePathsOfNode(input);
   input.need("uninstall", "image");
   const settings = parseSettings(input);
-  requireValid(settings);
+  requireValidSettings(settings);
   const directories = directoriesOf(input);
   const dataDir = settings.get("dataDir");
   return {
@@ -193,11 +193,11 @@ function manifestOptions(input: Input): ManifestOptions {
 
 /** A relative path would be one of the machine that prints the manifest. */
 function requirePathsOfNode(input: Input): void {
-  for (const [word, option] of Object.entries(manifest.options)) {
-    const text = isPath(option) ? input.text(word) : undefined;
+  for (const [name, option] of Object.entries(manifest.options)) {
+    const text = takesPath(option) ? input.text(name) : undefined;
     if (text !== undefined && !new RegExp(nodePath).test(text))
       throw new UsageError(
-        `--${word}: expected an absolute path of the nodes, got ${quote(text)}`,
+        `--${name}: expected an absolute path of the nodes, got ${quote(text)}`,
       );
   }
 }
@@ -206,7 +206,7 @@ function requirePathsOfNode(input: Input): void {
 export const nodePath = "^/+[^/]";
 
 /** Throws UsageError for a value that every node would refuse. */
-function requireValid(settings: Settings): void {
+function requireValidSettings(settings: Settings): void {
   try {
     readConfig(ownPlugin(withSettings(undefined, settings)?.value));
   } catch (error) {

@@ -8,10 +8,10 @@ import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOf, watchOptions } from "./command/watch.ts";
 import { whileInstalling } from "./install/installer-lock.ts";
 import {
-  ownFile,
-  ownType,
   directoriesOf,
   nodeOptions,
+  ownFile,
+  ownType,
 } from "./node/directories.ts";
 import { type RemovalRequest, removeGenie } from "./uninstall/removal.ts";
 

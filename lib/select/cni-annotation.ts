@@ -25,7 +25,7 @@ export function parseNetworks(source: string, text: string): NetworkRequest[] {
     const [first = "", second = "", ...more] = element.split("@");
     const [name, ifname] = [first.trim(), second.trim()];
     const problem =
-      more.length > 0 ? "more than one @" : problemOf(name, ifname);
+      more.length > 0 ? "more than one @" : elementProblem(name, ifname);
     if (problem !== undefined)
       throw invalid(source, text, `element ${requests.length + 1}: ${problem}`);
     requests.push(ifname === "" ? { name } : { name, ifname });
@@ -33,7 +33,7 @@ export function parseNetworks(source: string, text: string): NetworkRequest[] {
   return requests;
 }
 
-function problemOf(name: string, ifname: string): string | undefined {
+function elementProblem(name: string, ifname: string): string | undefined {
   if (name === "") return "empty network name";
   // selection.md §4
   if (!isIdentifier(name)) return `invalid network name ${quote(name)}`;

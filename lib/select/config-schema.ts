@@ -16,39 +16,39 @@ import {
 } from "./config-keys.ts";
 import { joined } from "./problem-list.ts";
 
-const directory = textOf("path or none", 'an absolute path or ""');
+const directory = textForm("path or none", 'an absolute path or ""');
 
 const schemas = {
   anything: v.unknown(),
   object: jsonObject,
   flag: v.boolean(),
   text: v.string(),
-  name: textOf("name", "a non-empty string"),
+  name: textForm("name", "a non-empty string"),
   texts: v.array(v.string(), "an array of strings"),
   paths: v.union(
     [directory, v.array(directory)],
     "an absolute path or an array of them",
   ),
-  path: textOf("path", "an absolute path"),
-  "path or none": textOf("path or none", 'an absolute path or ""'),
+  path: textForm("path", "an absolute path"),
+  "path or none": textForm("path or none", 'an absolute path or ""'),
   // CNI-Genie's samples spell levels in several ways: `warning`, `Debug`.
   level: text(
     (value) => /^(?:$|error|warn|info|debug)/i.test(value),
     '"error", "warn", "info" or "debug"',
   ),
-  "directory name": textOf(
+  "directory name": textForm(
     "directory name",
     "the name of a directory: letters, digits, and . _ - after the first",
   ),
-  seconds: numberOf("seconds", "a number above 0, at most 86400"),
-  "seconds or 0": numberOf("seconds or 0", "a number of at least 0"),
+  seconds: numberForm("seconds", "a number above 0, at most 86400"),
+  "seconds or 0": numberForm("seconds or 0", "a number of at least 0"),
 };
 
-function textOf(form: Form, expected: string) {
+function textForm(form: Form, expected: string) {
   return text((value) => hasForm(value, form), expected);
 }
 
-function numberOf(form: Form, expected: string) {
+function numberForm(form: Form, expected: string) {
   return number((value) => hasForm(value, form), expected);
 }
 

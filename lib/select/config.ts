@@ -47,7 +47,7 @@ function loadSchema(): typeof configSchema {
 export const defaultDataDir = "/var/lib/cni/genie";
 
 /** A loop, because `filter` is JavaScript that each call compiles (docs/performance.md). */
-function directoriesOf(binDir: string | readonly string[]): string[] {
+function pluginDirectories(binDir: string | readonly string[]): string[] {
   const directories: string[] = [];
   for (const path of typeof binDir === "string" ? [binDir] : binDir)
     if (path !== "") directories.push(path);
@@ -71,7 +71,7 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     logLevel: keys.log_level ?? "warn",
     logFile: keys.logFile || undefined,
     confDir: keys.confDir ?? "/etc/cni/net.d",
-    binDirs: directoriesOf(keys.binDir ?? []),
+    binDirs: pluginDirectories(keys.binDir ?? []),
     dataDir: keys.dataDir ?? defaultDataDir,
     /** The directory of Multus' files, "" to ignore them. */
     multusDir: keys.multusDir ?? "/var/lib/cni/multus",

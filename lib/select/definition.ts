@@ -110,7 +110,7 @@ function definitionList(
 function nodeList(name: string, context: SelectionContext): NetworkConfigList {
   const { config, networks } = context;
   const directories: string[] = [];
-  for (const from of directoriesOf(context)) {
+  for (const from of networkDirectories(context)) {
     directories.push(from.confDir);
     const candidate = findByName(from, name);
     if (!candidate) continue;
@@ -123,7 +123,7 @@ function nodeList(name: string, context: SelectionContext): NetworkConfigList {
 }
 
 /** The second directory is not read if the first has the network. */
-function* directoriesOf({
+function* networkDirectories({
   networks,
   multusNetworks,
 }: SelectionContext): Generator<Networks> {

@@ -25,7 +25,7 @@ export class LivingRecords {
     record: AttachmentRecord,
     attachment: Attachment,
   ): string | undefined {
-    const pod = podOf(record);
+    const pod = podKey(record);
     const devices = devicesOf(attachment);
     for (const living of this.#containers.values()) {
       // The interface may belong to another network of that namespace now.
@@ -53,14 +53,14 @@ function livingContainer(record: AttachmentRecord): LivingContainer {
   const { containerId, attachments } = record;
   return {
     containerId,
-    pod: podOf(record),
+    pod: podKey(record),
     networks: new Set(attachments.map(({ list }) => list.name)),
     devices: new Set(attachments.flatMap(devicesOf)),
   };
 }
 
 /** Compared by name: plugins that keep state by pod know nothing else. */
-function podOf({ pod }: AttachmentRecord): string | undefined {
+function podKey({ pod }: AttachmentRecord): string | undefined {
   return pod && `${pod.namespace}/${pod.name}`;
 }
 

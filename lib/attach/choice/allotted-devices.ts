@@ -21,7 +21,7 @@ type TakeDevice = (request: DeviceRequest) => Promise<Device>;
 export type OpenDevices = (
   pod: PodReference,
   config: GenieConfig,
-  dependencies: {
+  options: {
     api: () => Promise<Kube>;
     deadline: Deadline;
     log(): Log;

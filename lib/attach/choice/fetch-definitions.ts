@@ -122,9 +122,9 @@ const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
 /** The devices that the kubelet allotted to the pod. Throws 7 and 11. */
 function openDevices(
   { pod, request, config, dependencies, log }: Context,
-  means: Omit<Parameters<OpenDevices>[2], "log">,
+  options: Omit<Parameters<OpenDevices>[2], "log">,
 ): ReturnType<OpenDevices> {
-  if (pod) return dependencies.devices(pod, config, { ...means, log });
+  if (pod) return dependencies.devices(pod, config, { ...options, log });
   throw invalidConfig(
     `container ${request.containerId} has no pod that devices are allotted to`,
   );

@@ -4,14 +4,17 @@
  * the interfaces that the runtime does not list (cni-plugin.md P-GC-4).
  */
 import * as v from "valibot";
-import { ifnameProblem, isIdentifier } from "../../cni/identifiers.ts";
 import { parseAnyConf } from "../../cni/conflist.ts";
+import { CniError, Code } from "../../cni/error.ts";
+import { ifnameProblem, isIdentifier } from "../../cni/identifiers.ts";
 import { type JsonObject, own, ownText, parseJson } from "../../cni/json.ts";
+import type { ValidAttachment } from "../../cni/network-upkeep.ts";
 import type { Result } from "../../cni/result.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { linkStatusIfAny, removeFile } from "../../linux/files.ts";
 import { readOwnFileIfAny } from "../../linux/own-files.ts";
+import { quote } from "../../linux/text.ts";
 import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { newRecord } from "../add-attachments.ts";
@@ -22,9 +25,6 @@ import {
   givenResult,
   maxForeignBytes,
 } from "./runtime-cache.ts";
-import { Code, CniError } from "../../cni/error.ts";
-import type { ValidAttachment } from "../../cni/network-upkeep.ts";
-import { quote } from "../../linux/text.ts";
 
 /** A record made of a file of Multus, with the runtime's own result. */
 export interface AdoptedRecord {

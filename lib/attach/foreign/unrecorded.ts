@@ -4,28 +4,28 @@
  * annotations and the node's networks. It never calls the API server. Loaded for such a
  * container.
  */
+import { ownText } from "../../cni/json.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import {
-  type Attachment,
-  displayName,
   type Annotations,
+  type Attachment,
   cniAnnotation,
+  displayName,
 } from "../../select/attachment.ts";
+import { parseNetworks } from "../../select/cni-annotation.ts";
+import { defaultsOrNone } from "../../select/default-network.ts";
+import { nameInterfaces } from "../../select/interface-names.ts";
+import { isDefaultName } from "../../select/named-network.ts";
+import { findNetwork } from "../../select/node-networks.ts";
+import type { SelectionContext } from "../../select/selection-context.ts";
 import type { Lock } from "../../state/lock.ts";
 import { requestAnnotations } from "../choice/pod-annotations.ts";
 import { type Context, readNetworks } from "../context.ts";
 import { delegateCaller } from "../delegates.ts";
 import { deleteAttachments } from "../delete-attachments.ts";
 import type { ForeignRecords } from "./foreign-records.ts";
-import { readCacheEntries, givenResult } from "./runtime-cache.ts";
-import { ownText } from "../../cni/json.ts";
-import type { SelectionContext } from "../../select/selection-context.ts";
-import { parseNetworks } from "../../select/cni-annotation.ts";
-import { nameInterfaces } from "../../select/interface-names.ts";
-import { isDefaultName } from "../../select/named-network.ts";
-import { findNetwork } from "../../select/node-networks.ts";
-import { defaultsOrNone } from "../../select/default-network.ts";
+import { givenResult, readCacheEntries } from "./runtime-cache.ts";
 
 /**
  * Deletes exactly the list that an entry of the cache names, else the networks that the

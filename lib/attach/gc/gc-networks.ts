@@ -79,7 +79,7 @@ export async function gcNetworks(
       .map(({ pair }) => pair);
     try {
       const share = deadline.share(networks.length - i);
-      await collect(gc, network, fromMultus, share);
+      await collectNetwork(gc, network, fromMultus, share);
     } catch (error) {
       errors.push(prefixNetwork(error, undefined, network.list.name));
     }
@@ -100,7 +100,7 @@ async function readMultus({
 }
 
 /** No ADD writes a record meanwhile: each record is in the list, or its delegates run later. */
-async function collect(
+async function collectNetwork(
   gc: NetworksGc,
   { list, path }: NetworkToCollect,
   fromMultus: readonly ValidAttachment[],

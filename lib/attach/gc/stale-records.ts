@@ -5,25 +5,25 @@
  */
 import { CniError, Code } from "../../cni/error.ts";
 import type { Deadline } from "../../linux/deadline.ts";
+import { listIfAny } from "../../linux/files.ts";
 import { recordedNetns } from "../../linux/netns.ts";
+import { requireOwnDirectory } from "../../linux/own-files.ts";
 import {
   type Lock,
   isWorkedOn,
-  tryWithContainerLock,
   lockIfLeft,
+  tryWithContainerLock,
 } from "../../state/lock.ts";
 import {
-  recordDirectory,
   abandonedRecords,
+  recordDirectory,
 } from "../../state/record-directory.ts";
 import { CorruptRecord, RecordError, isSameAdd } from "../../state/record.ts";
 import type { Context } from "../context.ts";
 import { deleteRecord, deleteRecorded } from "../del.ts";
 import { leastShareMs } from "../delete-attachments.ts";
-import type { ValidAttachments } from "./valid-attachments.ts";
 import type { RecordSummary, RecordSurvey } from "./record-survey.ts";
-import { listIfAny } from "../../linux/files.ts";
-import { requireOwnDirectory } from "../../linux/own-files.ts";
+import type { ValidAttachments } from "./valid-attachments.ts";
 
 /** A younger record may belong to an ADD that the runtime's list does not have yet. */
 const settledMs = 60_000;

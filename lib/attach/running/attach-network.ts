@@ -25,7 +25,7 @@ import type { DueStatus } from "../../state/stored-results.ts";
 import { type StatusReport, attach } from "../add-attachments.ts";
 import { resolveChoice, selectionOf } from "../choice/choose.ts";
 import { type Context, openOnce, readNetworks } from "../context.ts";
-import { statusOf, writeDue } from "../write-back.ts";
+import { statusOfRunningPod, writeDue } from "../write-back.ts";
 import { detachOne } from "./detach-network.ts";
 import {
   type AddDeadlines,
@@ -102,7 +102,8 @@ export async function addToPod(
   const present = { record, stored, results };
   const networks = { choice: { primary }, attachments: all };
   const report: StatusReport = {
-    due: (ofAll) => statusOf(context, all.map(withStatusExtras), ofAll),
+    due: (ofAll) =>
+      statusOfRunningPod(context, all.map(withStatusExtras), ofAll),
   };
   const added = await attach(context, networks, lock, deadlines, {
     report,
@@ -195,10 +196,10 @@ function withFreeDevices({ context, record }: RunningPod): Context {
     ...context,
     dependencies: {
       ...dependencies,
-      devices: (pod, config, means) =>
+      devices: (pod, config, options) =>
         dependencies.devices(pod, config, {
-          ...means,
-          inUse: [...inUse, ...means.inUse],
+          ...options,
+          inUse: [...inUse, ...options.inUse],
         }),
     },
   };

@@ -9,7 +9,7 @@ import { type Context, openOnce, prefixNetwork } from "../context.ts";
 import { delegateCaller } from "../delegates.ts";
 import { removeRouting } from "../del.ts";
 import { deleteAttachments } from "../delete-attachments.ts";
-import { statusOf, writeDue } from "../write-back.ts";
+import { statusOfRunningPod, writeDue } from "../write-back.ts";
 import {
   ownedDefaultRoutes,
   passOnDefaultRoutes,
@@ -121,7 +121,7 @@ async function writeRest(pod: RunningPod): Promise<RunningPod> {
   const { results, routing } = stored;
   const complete = completeOf(pod);
   const reported = complete.attachments.map(withStatusExtras);
-  const due = await statusOf(context, reported, complete.results);
+  const due = await statusOfRunningPod(context, reported, complete.results);
   records.writeResults(record, results, routing, due);
   records.write(record).sync();
   return { ...pod, stored: { ...stored, due } };

@@ -83,10 +83,10 @@ export function changeable(
 /** A change that found no such interface. */
 export function absent(pod: RunningPod, ifname: string): Change {
   const { containerId } = pod.record;
-  return { outcome: "absent", ...podOf(pod), containerId, ifname };
+  return { outcome: "absent", ...changedPod(pod), containerId, ifname };
 }
 
-function podOf({ record: { pod } }: RunningPod): Pick<Change, "pod"> {
+function changedPod({ record: { pod } }: RunningPod): Pick<Change, "pod"> {
   if (!pod) return {};
   const { namespace, name } = pod;
   return { pod: { namespace, name } };
@@ -102,5 +102,5 @@ export function changeOf(
   const { ifname } = attachment;
   const network = requestedNetwork(attachment);
   const ips = result ? addressesOf(result) : [];
-  return { outcome, ...podOf(pod), containerId, ifname, network, ips };
+  return { outcome, ...changedPod(pod), containerId, ifname, network, ips };
 }

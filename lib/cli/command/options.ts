@@ -2,7 +2,7 @@
 import { omitUndefined } from "../../cni/json.ts";
 
 export interface Option {
-  /** Name of the value in the help text; absent for a flag. See {@link isPath}. */
+  /** Name of the value in the help text; absent for a flag. See {@link takesPath}. */
   value?: string;
   short?: string;
   about: string;
@@ -23,7 +23,7 @@ export interface Arguments {
 }
 
 /** Whether the value is the path of a FILE or of a directory (DIR). */
-export function isPath({ value }: Option): boolean {
+export function takesPath({ value }: Option): boolean {
   return value === "FILE" || value === "DIR";
 }
 

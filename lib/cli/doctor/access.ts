@@ -7,10 +7,7 @@ import type { Context } from "../../attach/context.ts";
 import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import {
-  definitions,
-  group as definitionGroup,
-} from "../manifest/definition.ts";
+import { definitionGroup, definitionResource } from "../manifest/definition.ts";
 import {
   type Check,
   type Node,
@@ -87,7 +84,7 @@ const needed: readonly [need: string, right: Right][] = [
   ],
   [
     "the annotation k8s.v1.cni.cncf.io/networks",
-    { verb: "get", group: definitionGroup, resource: definitions },
+    { verb: "get", group: definitionGroup, resource: definitionResource },
   ],
 ];
 

@@ -65,7 +65,7 @@ function missingFinding({ files, directories }: Node): Outcome {
 function contentFindings(node: Node, path: string): Outcome[] {
   const { ours, host, config } = node;
   if (!ours) return [];
-  const value = jsonOf(host.path(path));
+  const value = readJson(host.path(path));
   const stated = own(value, "cniVersion");
   const name = defaultName(node);
   const findings: Outcome[] = [];
@@ -128,7 +128,7 @@ function isNewer(version: string): boolean {
   return !attempt(() => compareVersions(version, "1.0.0") <= 0);
 }
 
-function jsonOf(path: string): unknown {
+function readJson(path: string): unknown {
   return attempt(() => parseJson(readTextIfAny(path) ?? ""));
 }
 

@@ -18,7 +18,7 @@ import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import { definitions, group } from "../manifest/definition.ts";
+import { definitionGroup, definitionResource } from "../manifest/definition.ts";
 import { reviewOf } from "./access.ts";
 import {
   type Check,
@@ -62,7 +62,7 @@ export const checkDevices: Check = async ({
 
 /** The resources of all definitions, else of those that pods of this node use. */
 async function resourcesOf(api: Api, context: Context): Promise<Set<string>> {
-  const path = `/apis/${group}/v1/${definitions}?limit=1000`;
+  const path = `/apis/${definitionGroup}/v1/${definitionResource}?limit=1000`;
   let found: unknown;
   try {
     found = own(await valueOf(api, path), "items");
@@ -128,7 +128,7 @@ function nameFinding(
   if (claimed.size === 0)
     return skip("nodeName is not configured; only devices of claims need it");
   return warn(
-    `nodeName is not configured; needed for devices of ${listed(claimed)}, which no device plugin of this node has`,
+    `nodeName is not configured; needed for devices of ${resourceList(claimed)}, which no device plugin of this node has`,
     "add nodeName to 00-genie.conflist: this node's name in the API",
   );
 }
@@ -148,11 +148,11 @@ function sliceFinding(
       resource: "resourceslices",
       fieldSelector: { requirements: [ofNode] },
     },
-    `devices of ${listed(claimed)} without a metadata file of their driver`,
+    `devices of ${resourceList(claimed)} without a metadata file of their driver`,
     { denied: warn, advice: "genie manifest --dra | kubectl apply -f -" },
   );
 }
 
-function listed(claimed: ReadonlySet<string>): string {
+function resourceList(claimed: ReadonlySet<string>): string {
   return [...claimed].toSorted().map(quote).join(", ");
 }

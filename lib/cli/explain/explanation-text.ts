@@ -19,7 +19,7 @@ export function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
 export function explanationText(explanation: Explanation): string {
   const { pod, rules, attachments, auxiliary, hostNetwork } = explanation;
   if (hostNetwork)
-    return textOf([
+    return joinLines([
       `${subjectOf(pod)} uses the node's own network: the runtime calls no CNI plugin for it`,
     ]);
   const lines = [
@@ -33,13 +33,13 @@ export function explanationText(explanation: Explanation): string {
     lines.push(
       ...linesOf(auxiliary, " (auxiliary chain)", "the primary's result"),
     );
-  return textOf(lines);
+  return joinLines(lines);
 }
 
 export function remoteText(explanation: RemoteExplanation): string {
   const { pod, hostNetwork, rules, attachments } = explanation;
   if (hostNetwork)
-    return textOf([`${subjectOf(pod)} uses its node's own network`]);
+    return joinLines([`${subjectOf(pod)} uses its node's own network`]);
   const lines = [
     `${subjectOf(pod)} asks for ${counted(attachments.length, "network")}:`,
     ...rules.map((rule) => `  ${rule}`),
@@ -62,7 +62,7 @@ export function remoteText(explanation: RemoteExplanation): string {
           : (problem ?? JSON.stringify(config, null, 2)),
       ),
     );
-  return textOf(lines);
+  return joinLines(lines);
 }
 
 function subjectOf(pod: Explanation["pod"]): string {
@@ -78,7 +78,7 @@ function linesOf(
   const { ifname, source, args, device, plugins } = attachment;
   return [
     "",
-    `${ifname}${role}: ${namesOf(attachment)}, from ${source}`,
+    `${ifname}${role}: ${shownNames(attachment)}, from ${source}`,
     `  CNI_ARGS ${args}`,
     ...(device ? [`  device ${deviceText(device)}`] : []),
     ...plugins.flatMap(({ type, path, config }, i) => {
@@ -93,7 +93,7 @@ function linesOf(
 }
 
 /** Adds the CNI name if it differs: configurations and network-status have that one. */
-function namesOf({ network, cniName }: ExplainedAttachment): string {
+function shownNames({ network, cniName }: ExplainedAttachment): string {
   return network === cniName ? network : `${network} (CNI name ${cniName})`;
 }
 
@@ -115,6 +115,6 @@ function indented(text: string): string[] {
 }
 
 /** The author of a pod or of a definition words parts of the lines. */
-function textOf(lines: readonly string[]): string {
+function joinLines(lines: readonly string[]): string {
   return `${lines.map(escapeControls).join("\n")}\n`;
 }

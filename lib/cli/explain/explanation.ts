@@ -155,10 +155,10 @@ const kubeletMs = 1000;
 function openIfAllotted(
   open: Dependencies["devices"],
 ): Dependencies["devices"] {
-  return async (pod, config, dependencies) => {
+  return async (pod, config, options) => {
     try {
-      const deadline = dependencies.deadline.atMost(kubeletMs);
-      return await open(pod, config, { ...dependencies, deadline });
+      const deadline = options.deadline.atMost(kubeletMs);
+      return await open(pod, config, { ...options, deadline });
     } catch (error) {
       const source = `no device yet: ${messageOf(error)}`;
       return ({ claim, resource = claim?.claimName ?? "" }) =>

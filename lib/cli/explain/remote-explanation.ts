@@ -145,11 +145,13 @@ async function definitionOf(
   const device = deviceRequestOf(reference, resourceOf(definition)) ?? named;
   return {
     ...(device && { device }),
-    ...configOf(own(own(definition, "spec"), "config")),
+    ...specConfig(own(own(definition, "spec"), "config")),
   };
 }
 
-function configOf(config: unknown): { config: unknown } | { problem: string } {
+function specConfig(
+  config: unknown,
+): { config: unknown } | { problem: string } {
   if (typeof config !== "string" || config.trim() === "")
     return { problem: "it has no spec.config: the node has the configuration" };
   try {

@@ -6,9 +6,9 @@ import { own } from "../../cni/json.ts";
 import type { Api } from "../../kube/typed-api.ts";
 import { quote } from "../../linux/text.ts";
 import { type Annotations, cniAnnotation } from "../../select/attachment.ts";
+import { isChoice } from "../../select/choice.ts";
 import { misspeltAnnotations } from "../../select/misspelt-annotations.ts";
 import { type PodView, networkAnnotations } from "../pods/pod-view.ts";
-import { isChoice } from "../../select/choice.ts";
 
 /**
  * Namespaces are read once each. One that cannot be read gives nothing: genie has the
@@ -32,14 +32,14 @@ export async function namespaceRules(
   { namespace, annotations }: PodView,
   source: NamespaceSource,
 ): Promise<string[]> {
-  const given = await annotationsOf(namespace, source);
+  const given = await namespaceAnnotations(namespace, source);
   const faults = misspeltAnnotations(given).map(
     (fault) => `namespace ${quote(namespace)}: ${fault}`,
   );
   return [...givenRules(namespace, given, annotations), ...faults];
 }
 
-async function annotationsOf(
+async function namespaceAnnotations(
   name: string,
   { known, open }: NamespaceSource,
 ): Promise<Annotations> {

@@ -150,7 +150,7 @@ export const credentialFiles = ["kubeconfig", "token", "ca.crt"];
  * Throws 7 for a kubeconfig that genie cannot use. Below another root it reads the
  * kubeconfig only: the files that it names are paths of the node.
  */
-export async function requireUsable(
+export async function requireUsableCredential(
   credential: Credential,
   host: Host,
   env: Env,

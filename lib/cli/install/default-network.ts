@@ -50,7 +50,7 @@ export function chooseDefault(
     const candidate = first(networks);
     refuseMultus(candidate);
     return {
-      plugin: nameOf(candidate, networks),
+      plugin: uniqueName(candidate, networks),
       name: candidate.list.name,
     };
   }
@@ -115,7 +115,7 @@ export function requireDefaultPlugins(
 }
 
 /** The shortest name that selects this file. */
-function nameOf(candidate: Candidate, networks: Networks): string {
+function uniqueName(candidate: Candidate, networks: Networks): string {
   const { file, key, list } = candidate;
   const names = [key, file.replace(/\.[^.]*$/, ""), list.name];
   const name = names.find(

@@ -1,17 +1,32 @@
-/** Genie's configuration file in the runtime's directory. */
+/**
+ * Genie's configuration file in the runtime's directory, and the copy of its last valid
+ * content in `dataDir`.
+ */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { invalidConfig } from "../../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../../cni/error.ts";
+import { own, parseJson } from "../../cni/json.ts";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
+import {
+  readOwnFileIfAny,
+  requireOwnDirectory,
+} from "../../linux/own-files.ts";
 import { quote } from "../../linux/text.ts";
-import { type Directories, ownFile } from "../node/directories.ts";
+import {
+  type Directories,
+  defaultDirectories,
+  ownFile,
+} from "../node/directories.ts";
+import type { Host } from "../node/host.ts";
 import { readTextIfAny } from "../node/read-file.ts";
 import {
   isLink,
   keepDamaged,
+  makePrivateDirectory,
   putText,
+  removeWritten,
   renewLink,
 } from "../node/replace-file.ts";
-import { ListCopy } from "./list-copy.ts";
 import {
   type ListFile,
   hasOwnPlugin,
@@ -117,4 +132,77 @@ function withPluginOf(
 ): ListFile {
   if (!restored || !hasOwnPlugin(restored.value)) return list;
   return withOwnPlugin(list, ownPlugin(restored.value));
+}
+
+/**
+ * The copy. Without it, a file that another program renamed or damaged would come back
+ * without the operator's keys, and the node's policies (`allowedPlugins`,
+ * `namespaceIsolation`) would be gone.
+ */
+export class ListCopy {
+  readonly #host: Host;
+  /** The directory of the copy if no file names `dataDir`. */
+  readonly #directory: string;
+
+  /** The path of the file itself. */
+  readonly #original: string;
+
+  constructor({
+    host,
+    confDir,
+    dataDir = defaultDirectories.dataDir,
+  }: Directories) {
+    this.#host = host;
+    this.#directory = dataDir;
+    this.#original = join(confDir, ownFile);
+  }
+
+  /** The path on the node. */
+  get path(): string {
+    return join(this.#directory, ownFile);
+  }
+
+  /** undefined if there is no copy. Throws Error for one that cannot be used. */
+  read(): ListFile | undefined {
+    const directory = this.#host.path(this.#directory);
+    if (!existsSync(directory)) return undefined;
+    requireOurs(directory);
+    const text = readOwnFileIfAny(join(directory, ownFile));
+    return text === undefined ? undefined : parseListFile(text);
+  }
+
+  /** Writes a list into our `dataDir`, and into the one that it configures. Throws 5. */
+  write(list: string): void {
+    const configured = own(ownPlugin(parseJson(list)), "dataDir");
+    const directories = new Set([this.#directory]);
+    if (typeof configured === "string") directories.add(configured);
+    for (const directory of directories) {
+      const place = this.#host.path(directory);
+      try {
+        if (!existsSync(place)) makePrivateDirectory(place);
+        requireOurs(place);
+        putText(join(place, ownFile), list, { mode: 0o600, secret: true });
+      } catch (cause) {
+        throw new CniError(
+          Code.io,
+          `failed to keep a copy of ${this.#original} in ${directory}: ${messageOf(cause)}`,
+          { cause },
+        );
+      }
+    }
+  }
+
+  /** `configured` is this process's path of the configured `dataDir`. */
+  remove(configured: string): void {
+    for (const directory of [this.#host.path(this.#directory), configured])
+      removeWritten(join(directory, ownFile));
+  }
+}
+
+/**
+ * Throws 5 unless `dataDir` belongs to us: content that others can write is not
+ * trusted (state.md "The record").
+ */
+function requireOurs(dataDir: string): void {
+  requireOwnDirectory(join(dataDir, "attachments"));
 }

@@ -83,7 +83,7 @@ export function ownListText(
   };
   parseConfList(list);
   if (existing && Bun.deepEquals(list, existing.value)) return existing.text;
-  return textOf(list, existing?.text);
+  return formatList(list, existing?.text);
 }
 
 export function hasOwnPlugin(list: unknown): boolean {
@@ -108,7 +108,7 @@ export function withOwnPlugin(
 ): ListFile {
   const plugins = replaceOwn(list?.value, { ...plugin, type: ownType });
   const value = { ...list?.value, plugins };
-  return { text: textOf(value, list?.text), value };
+  return { text: formatList(value, list?.text), value };
 }
 
 /**
@@ -124,7 +124,7 @@ function replaceOwn(
 }
 
 /** The JSON text, indented as the existing text. */
-function textOf(list: object, existing = ""): string {
+function formatList(list: object, existing = ""): string {
   const indentation = /^[ \t]+(?=\S)/m.exec(existing)?.[0] ?? "  ";
   return `${JSON.stringify(list, null, indentation)}\n`;
 }

@@ -20,7 +20,7 @@ import {
 } from "../node/runtime-settings.ts";
 import { runtimesOf } from "../node/runtimes.ts";
 import type { Credential, CredentialRequest } from "./credential-options.ts";
-import { chooseCredential, requireUsable } from "./credential.ts";
+import { chooseCredential, requireUsableCredential } from "./credential.ts";
 import {
   type DefaultNetwork,
   chooseDefault,
@@ -72,7 +72,7 @@ export async function planInstallation(
     chooseNetwork(request, plugin, keys, isInstalled),
   );
   const credential = credentialOf(request, base, env);
-  await requireUsable(credential, host, env);
+  await requireUsableCredential(credential, host, env);
   const isKnown =
     confDir === defaultDirectories.confDir ||
     configuredConfDir(plugin) !== undefined;
@@ -90,7 +90,7 @@ export async function planInstallation(
       throw invalidConfig(`${file.path}: ${messageOf(cause)}`, cause);
     }
   };
-  configOf(ownPlugin(parseJson(listText(""))), keys);
+  readOwnConfig(ownPlugin(parseJson(listText(""))), keys);
   return { base, network, credential, listText };
 }
 
@@ -128,7 +128,7 @@ function requireMemory(host: Host): void {
 }
 
 /** Reads genie's plugin object. Throws 7 that names the file of its keys. */
-function configOf(plugin: object, file: string): GenieConfig {
+function readOwnConfig(plugin: object, file: string): GenieConfig {
   try {
     return readConfig(plugin);
   } catch (cause) {
@@ -158,7 +158,7 @@ function chooseNetwork(
     networks,
     firstOfCluster,
   );
-  const path = [binDir, ...configOf(plugin, file).binDirs];
+  const path = [binDir, ...readOwnConfig(plugin, file).binDirs];
   requireDefaultPlugins(
     chosen.plugin,
     networks,

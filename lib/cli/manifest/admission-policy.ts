@@ -14,7 +14,7 @@ import {
   valueOr,
   variablesOf,
 } from "./policy.ts";
-import { name } from "./rbac.ts";
+import { objectName } from "./rbac.ts";
 
 /** The annotations that genie writes. */
 const keys = [preferencesAnnotation, statusAnnotation];
@@ -37,7 +37,7 @@ const finalizers = {
 export function admissionPolicy(namespace: string): object[] {
   return policy(
     namespace,
-    name,
+    objectName,
     ["pods", "pods/*"],
     {
       keys: JSON.stringify(keys),
@@ -77,7 +77,7 @@ export function nodePolicy(
     `has(object.spec.${key}) == has(oldObject.spec.${key}) && (!has(object.spec.${key}) || object.spec.${key} == oldObject.spec.${key})`;
   return policy(
     namespace,
-    `${name}-node`,
+    `${objectName}-node`,
     ["nodes", "nodes/*"],
     {
       before: valueOr("oldObject.metadata.labels", "{}"),
@@ -114,7 +114,7 @@ export function nodePolicy(
 /** Judges updates by genie's account. */
 function policy(
   namespace: string,
-  policyName: string,
+  name: string,
   resources: readonly string[],
   variables: Readonly<Record<string, string>>,
   validations: Readonly<Record<string, string>>,
@@ -126,12 +126,12 @@ function policy(
     matchConditions: [
       {
         name: "is-genie",
-        expression: `request.userInfo.username == "system:serviceaccount:${namespace}:${name}"`,
+        expression: `request.userInfo.username == "system:serviceaccount:${namespace}:${objectName}"`,
       },
     ],
     variables: variablesOf(variables),
     validations: validationsOf(validations),
   };
   const kind = "ValidatingAdmissionPolicy";
-  return boundPolicy(kind, policyName, spec, { validationActions: ["Deny"] });
+  return boundPolicy(kind, name, spec, { validationActions: ["Deny"] });
 }

@@ -11,7 +11,7 @@ import {
 } from "../agent/agent-switches.ts";
 import { UsageError } from "../command/input.ts";
 import { nodePolicy } from "./admission-policy.ts";
-import { group } from "./definition.ts";
+import { definitionGroup } from "./definition.ts";
 import type { Feature } from "./feature.ts";
 
 export const agent: Feature = {
@@ -46,7 +46,7 @@ export const agent: Feature = {
         ? // The node authorizer allows the others for the node's own pods.
           {
             nodeRules: rules.filter(({ apiGroups }) =>
-              apiGroups?.includes(group),
+              apiGroups?.includes(definitionGroup),
             ),
           }
         : { accountRules: rules }),

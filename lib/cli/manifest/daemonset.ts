@@ -19,7 +19,7 @@ import {
   directoryArgs,
 } from "../node/directories.ts";
 import type { Contribution } from "./feature.ts";
-import { name } from "./rbac.ts";
+import { objectName } from "./rbac.ts";
 import { serviceAccountDirectory } from "../../kube/access/access.ts";
 
 /** The default is the kubelet's credential, or the account where there is none. */
@@ -37,7 +37,7 @@ export interface DaemonSetOptions {
   isUninstall: boolean;
 }
 
-const labels = { "app.kubernetes.io/name": name };
+const labels = { "app.kubernetes.io/name": objectName };
 
 /** Mount path of the node's file system in the container. */
 const root = "/host";
@@ -51,7 +51,7 @@ export function daemonSet(
   return {
     apiVersion: "apps/v1",
     kind: "DaemonSet",
-    metadata: { name, namespace, labels },
+    metadata: { name: objectName, namespace, labels },
     spec: {
       selector: { matchLabels: labels },
       updateStrategy: {
@@ -76,7 +76,7 @@ function podSpec(
   const mounts = mountsOf(options, contributions);
   const metrics = contributions.find((one) => one.metrics)?.metrics;
   const container: V1Container = {
-    name,
+    name: objectName,
     image,
     args: [
       ...(isUninstall ? ["uninstall"] : agentArgs(options)),
@@ -111,7 +111,7 @@ function podSpec(
     })),
   };
   return {
-    ...(hasAccount && { serviceAccountName: name }),
+    ...(hasAccount && { serviceAccountName: objectName }),
     automountServiceAccountToken: hasAccount,
     // It must run before the pod network exists.
     hostNetwork: true,
@@ -173,7 +173,7 @@ const health: Mount = {
 
 /** One file for each key; the kubelet renews them, and each round reads them. */
 const settings: Mount = {
-  volume: { name: "settings", configMap: { name, optional: true } },
+  volume: { name: "settings", configMap: { name: objectName, optional: true } },
   mountPath: "/etc/genie",
 };
 

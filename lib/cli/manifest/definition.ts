@@ -2,13 +2,13 @@
  * The definition of NetworkAttachmentDefinitions: NPWG v1.3 §3.1; equal to that of
  * other implementations, so either may be applied first.
  */
-export const group = "k8s.cni.cncf.io";
-export const definitions = "network-attachment-definitions";
+export const definitionGroup = "k8s.cni.cncf.io";
+export const definitionResource = "network-attachment-definitions";
 
 export const networkAttachmentDefinition = customResource(
-  group,
+  definitionGroup,
   {
-    plural: definitions,
+    plural: definitionResource,
     singular: "network-attachment-definition",
     kind: "NetworkAttachmentDefinition",
     shortNames: ["net-attach-def", "nad"],
@@ -39,7 +39,7 @@ export const networkAttachmentDefinition = customResource(
 
 /** The definition of a namespaced kind, version v1. */
 export function customResource(
-  ofGroup: string,
+  group: string,
   names: {
     plural: string;
     singular: string;
@@ -53,11 +53,11 @@ export function customResource(
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
     metadata: {
-      name: `${names.plural}.${ofGroup}`,
+      name: `${names.plural}.${group}`,
       ...(annotations && { annotations }),
     },
     spec: {
-      group: ofGroup,
+      group,
       scope: "Namespaced",
       names,
       versions: [

@@ -3,16 +3,16 @@
  * `lib/kube/client.ts` and of the features that are on.
  */
 import type { RbacV1Subject, V1PolicyRule } from "@kubernetes/client-node";
-import { definitions, group } from "./definition.ts";
+import { definitionGroup, definitionResource } from "./definition.ts";
 
 /** The name of all of genie's objects. */
-export const name = "genie";
+export const objectName = "genie";
 
 const rbac = "rbac.authorization.k8s.io";
 
 const definitionRule: V1PolicyRule = {
-  apiGroups: [group],
-  resources: [definitions],
+  apiGroups: [definitionGroup],
+  resources: [definitionResource],
   verbs: ["get"],
 };
 
@@ -20,10 +20,14 @@ export function accountRole(
   namespace: string,
   more: readonly V1PolicyRule[],
 ): object[] {
-  const account = { kind: "ServiceAccount", name, namespace };
+  const account = { kind: "ServiceAccount", name: objectName, namespace };
   return [
-    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace } },
-    ...role(name, account, [
+    {
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name: objectName, namespace },
+    },
+    ...role(objectName, account, [
       { apiGroups: [""], resources: ["pods"], verbs: ["get"] },
       { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },
       definitionRule,
@@ -35,15 +39,15 @@ export function accountRole(
 /** The node authorizer allows the other rights for the node's own pods. */
 export function nodeRole(more: readonly V1PolicyRule[]): object[] {
   const nodes = { kind: "Group", name: "system:nodes", apiGroup: rbac };
-  return role(`${name}-nodes`, nodes, [definitionRule, ...more]);
+  return role(`${objectName}-nodes`, nodes, [definitionRule, ...more]);
 }
 
 function role(
-  roleName: string,
+  name: string,
   subject: RbacV1Subject,
   rules: V1PolicyRule[],
 ): object[] {
-  const metadata = { name: roleName };
+  const metadata = { name };
   const apiVersion = `${rbac}/v1`;
   return [
     { apiVersion, kind: "ClusterRole", metadata, rules },
@@ -51,7 +55,7 @@ function role(
       apiVersion,
       kind: "ClusterRoleBinding",
       metadata,
-      roleRef: { apiGroup: rbac, kind: "ClusterRole", name: roleName },
+      roleRef: { apiGroup: rbac, kind: "ClusterRole", name },
       subjects: [subject],
     },
   ];

@@ -1,9 +1,9 @@
 /** The directories of genie on a node, and the options that name them. */
-import { Host } from "./host.ts";
 import { statSync } from "node:fs";
 import { quote } from "../../linux/text.ts";
 import { type Input, UsageError } from "../command/input.ts";
 import { type Options, argsOf, optionsOf } from "../command/options.ts";
+import { Host } from "./host.ts";
 
 /** Genie's plugin type and executable name. */
 export const ownType = "genie";

@@ -29,7 +29,7 @@ export function podsInFile(file: string, node: string): Promise<V1Pod[]> {
     if (pods.length === 0 && objects.length > 0)
       throw new Error("no pod and no list of pods is in it");
     return podsOfNode(
-      pods.map((one) => podOf(one)),
+      pods.map((one) => readPod(one)),
       node,
     );
   });
@@ -50,7 +50,7 @@ function podsOfNode(pods: V1Pod[], node: string): V1Pod[] {
 /** A pod has a name; the template of a workload has none. */
 const named = object({ metadata: object({ name: v.string() }) });
 
-function podOf(item: object): V1Pod {
+function readPod(item: object): V1Pod {
   const withoutNull: unknown = JSON.parse(
     JSON.stringify(item),
     (_, value: unknown) => value ?? undefined,

@@ -11,7 +11,7 @@ import {
 } from "../../select/attachment.ts";
 import { objectsOf } from "./objects-file.ts";
 import type { PodOperand } from "./pod-operand.ts";
-import { podSchema, type PodSpec } from "./pod-schema.ts";
+import { type PodSpec, podSchema } from "./pod-schema.ts";
 
 /** The parts of a pod that decide its networks. */
 export interface PodView {
@@ -60,7 +60,7 @@ export function podsOfText(
   );
   if (found.length === 0)
     throw new Error(
-      `no ${nameOf(wanted)} is in it: have ${sources.map(nameOf).join(", ")}`,
+      `no ${labelOf(wanted)} is in it: have ${sources.map(labelOf).join(", ")}`,
     );
   return found.map((source) => viewOf(source, wanted.namespace));
 }
@@ -105,7 +105,7 @@ function sourceOf(kind: string, object: object, pod: object): Source {
 }
 
 /** `pod "web"`. */
-function nameOf({ kind = "object", name = "" }: Partial<PodOperand>): string {
+function labelOf({ kind = "object", name = "" }: Partial<PodOperand>): string {
   return `${kind.toLowerCase()} ${quote(name)}`;
 }
 
@@ -133,7 +133,7 @@ function templateOf(object: object): unknown {
 
 function viewOf(source: Source, namespace?: string): PodView {
   const { kind, object, name } = source;
-  const fail = (problem: string) => new Error(`${nameOf(source)}: ${problem}`);
+  const fail = (problem: string) => new Error(`${labelOf(source)}: ${problem}`);
   const { metadata, spec } = parse(podSchema, source.pod, fail);
   const annotations = metadata?.annotations ?? {};
   const text = (key: string) => ownText(own(object, "metadata"), key) ?? "";

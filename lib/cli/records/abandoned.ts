@@ -41,7 +41,7 @@ export async function abandonedOnNode(
   const unreadable: string[] = [];
   for await (const { name, record, error } of records.oldestFirst()) {
     if (!record) {
-      unreadable.push(problemOf(name, error));
+      unreadable.push(unreadableText(name, error));
       continue;
     }
     const { results } = await records.readResults(record);
@@ -60,7 +60,7 @@ export async function abandonedOnNode(
   return { attachments, unreadable };
 }
 
-function problemOf(name: string, error: unknown): string {
+function unreadableText(name: string, error: unknown): string {
   return `abandoned record ${quote(name)}: ${messageOf(error)}`;
 }
 
@@ -93,7 +93,7 @@ export async function drop(
       lines.push(
         `dropped ${name}: unreadable, kept as ${name}.json.corrupt; its addresses stay reserved`,
       );
-    } else kept.push(problemOf(name, error));
+    } else kept.push(unreadableText(name, error));
   }
   return { lines, kept };
 }

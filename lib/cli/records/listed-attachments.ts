@@ -1,13 +1,15 @@
 /** The attachments of this node, from the records, as commands show them. */
 import type { Context } from "../../attach/context.ts";
+import { addressesOf } from "../../cni/result-query.ts";
 import type { Result } from "../../cni/result.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import {
   type AttachmentRecord,
-  resultKey,
   type PodReference,
+  resultKey,
 } from "../../state/record.ts";
 import type { Host } from "../node/host.ts";
 import {
@@ -16,8 +18,6 @@ import {
   podTraffic,
 } from "./pod-traffic.ts";
 import { type Sandbox, sandboxOf } from "./sandbox.ts";
-import { addressesOf } from "../../cni/result-query.ts";
-import { type Attachment, displayName } from "../../select/attachment.ts";
 
 export interface ShownAttachment {
   containerId: string;

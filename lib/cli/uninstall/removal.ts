@@ -7,6 +7,7 @@ import { existsSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../attach/context.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
+import type { Env } from "../../cni/environment.ts";
 import { tlsSessionFile } from "../../http/tls-session.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
@@ -15,20 +16,19 @@ import { definitionsDirectory } from "../../state/cached-definition.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { counted } from "../command/table.ts";
-import type { Env } from "../../cni/environment.ts";
 import { credentialDirectory, credentialFiles } from "../install/credential.ts";
 import { requireNoKeeper } from "../install/installer-lock.ts";
-import { ListCopy } from "../install/list-copy.ts";
+import { ListCopy } from "../install/own-file.ts";
 import { type Directories, ownFile, ownType } from "../node/directories.ts";
 import { nodeContext } from "../node/node-context.ts";
 import { removePath, removeWritten } from "../node/replace-file.ts";
 import { runtimesOf } from "../node/runtimes.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
-import { collect, collectionLines } from "../records/collect.ts";
+import { collectGone, collectionLines } from "../records/collection.ts";
 import { whyUnseen } from "../records/sandbox.ts";
 import {
-  nextNetwork,
   isFreedBy,
+  nextNetwork,
   refuseHeld,
   refuseOthers,
 } from "./removal-refusal.ts";
@@ -144,7 +144,7 @@ function removeCredential(directories: Directories): string[] {
 async function deleteGone(context: Context, binDir: string): Promise<string[]> {
   const why = await whyUnseen(context, `${binDir}/${ownType} gc`);
   if (why !== undefined) return [`deleted no attachment: ${why}`];
-  return collectionLines(await collect(context, 0));
+  return collectionLines(await collectGone(context, 0));
 }
 
 /** Drops records whose only network is the next one: its own DEL frees their addresses. */

@@ -2,7 +2,7 @@
 import { expect, spyOn, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { collect } from "../../../lib/cli/records/collect.ts";
+import { collectGone } from "../../../lib/cli/records/collection.ts";
 import { nodeContext } from "../../../lib/cli/node/node-context.ts";
 import { RecordDirectory } from "../../../lib/state/record-directory.ts";
 import { lockNow } from "../../support/lock.ts";
@@ -17,7 +17,7 @@ function nodeWithOld() {
   const context = nodeContext(node, {});
   // A record of an earlier boot does not wait until its namespace has been gone for a while.
   const outcome = async () => {
-    const { deleted, abandoned, waiting, failed } = await collect(
+    const { deleted, abandoned, waiting, failed } = await collectGone(
       context,
       60_000,
     );
@@ -41,7 +41,7 @@ function nodeWithOld() {
 
 const none = { deleted: 0, abandoned: 0, waiting: 0, failed: [] };
 
-test("collect, a record of an earlier boot is deleted", async () => {
+test("collectGone, a record of an earlier boot is deleted", async () => {
   using prepared = nodeWithOld();
   expect(await prepared.outcome()).toEqual({
     ...none,
@@ -51,7 +51,7 @@ test("collect, a record of an earlier boot is deleted", async () => {
   });
 });
 
-test("collect, the container was attached again since its record was read: it stays", async () => {
+test("collectGone, the container was attached again since its record was read: it stays", async () => {
   using prepared = nodeWithOld();
   const { node, old } = prepared;
   using all = spyOn(RecordDirectory.prototype, "all");
@@ -66,7 +66,7 @@ test("collect, the container was attached again since its record was read: it st
   });
 });
 
-test("collect, another process deleted the record since it was read: not reported as deleted", async () => {
+test("collectGone, another process deleted the record since it was read: not reported as deleted", async () => {
   using prepared = nodeWithOld();
   const { old, context } = prepared;
   using all = spyOn(RecordDirectory.prototype, "all");
@@ -81,7 +81,7 @@ test("collect, another process deleted the record since it was read: not reporte
   });
 });
 
-test("collect, a living genie works on the container: it waits for the next run", async () => {
+test("collectGone, a living genie works on the container: it waits for the next run", async () => {
   using prepared = nodeWithOld();
   const lock = lockNow(prepared.node.dataDir, "c1");
   expect(await prepared.outcome()).toEqual({
@@ -94,7 +94,7 @@ test("collect, a living genie works on the container: it waits for the next run"
   expect(await prepared.outcome()).toMatchObject({ deleted: 1, waiting: 0 });
 });
 
-test("collect, a namespace is gone and a living genie works on the container: noted by the next run", async () => {
+test("collectGone, a namespace is gone and a living genie works on the container: noted by the next run", async () => {
   using node = new NodeDirectory();
   const { dataDir } = node;
   const context = nodeContext(node, {});
@@ -103,9 +103,13 @@ test("collect, a namespace is gone and a living genie works on the container: no
   const graceMs = 60_000;
   const noted = () => new RecordDirectory(dataDir).goneSince(record);
   const lock = lockNow(dataDir, record.containerId);
-  expect(await collect(context, graceMs)).toMatchObject({ waiting: [record] });
+  expect(await collectGone(context, graceMs)).toMatchObject({
+    waiting: [record],
+  });
   expect(noted()).toBeUndefined();
   lock?.release();
-  expect(await collect(context, graceMs)).toMatchObject({ waiting: [record] });
+  expect(await collectGone(context, graceMs)).toMatchObject({
+    waiting: [record],
+  });
   expect(noted()).toBeNumber();
 });

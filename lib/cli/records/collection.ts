@@ -45,7 +45,7 @@ export function collectionLines({
 const recordMs = 50_000;
 
 /** `graceMs`: how long a namespace must have been gone. */
-export async function collect(
+export async function collectGone(
   context: Context,
   graceMs: number,
   progress: Terminal["progress"] = () => {},
