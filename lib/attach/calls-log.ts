@@ -14,7 +14,6 @@ import { defaultDataDir } from "../select/config.ts";
 import { type CallNames, logContext } from "./context.ts";
 import type { Dependencies } from "./dependencies.ts";
 
-/** One execution of a plugin. */
 interface LoggedDelegate {
   plugin: string;
   verb: string;
@@ -25,7 +24,6 @@ interface LoggedDelegate {
   code: number;
 }
 
-/** One request to the API server. */
 export interface LoggedRequest {
   verb: string;
   /** `pods`, `pods/status` */
@@ -35,7 +33,6 @@ export interface LoggedRequest {
   ms: number;
 }
 
-/** One line of the file. */
 interface LoggedCall {
   time: string;
   verb: string;

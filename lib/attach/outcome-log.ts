@@ -118,7 +118,6 @@ class OutcomeLog {
     };
   }
 
-  /** The line of the call. */
   ended(code: number, ms: number): void {
     const { log, request } = this.#context;
     const { command } = request;

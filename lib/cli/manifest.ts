@@ -27,7 +27,6 @@ import { logicalNetworks } from "./manifest/logical-networks.ts";
 import { accountRole, nodeRole, objectName } from "./manifest/rbac.ts";
 import { directoriesOf, directoryOptions } from "./node/directories.ts";
 
-/** The optional parts. */
 const features: readonly Feature[] = [
   agent,
   choicePolicy,

@@ -77,7 +77,6 @@ export interface Call {
   deadline: Deadline;
 }
 
-/** One execution and its outcome. */
 export interface Execution {
   call: Call;
   ms: number;

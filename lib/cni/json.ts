@@ -7,7 +7,6 @@
 import { cut } from "../linux/text.ts";
 import type * as jsonError from "./json-error.ts";
 
-/** A decoded JSON object. */
 export type JsonObject = Record<string, unknown>;
 
 declare global {

@@ -8,7 +8,6 @@ import {
   writeStdout,
 } from "../linux/stdio.ts";
 
-/** The outside world of a plugin. */
 export interface Io {
   env: Env;
   readStdin(): Uint8Array;

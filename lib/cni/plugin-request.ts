@@ -32,7 +32,6 @@ interface NetConf {
   [key: string]: unknown;
 }
 
-/** A valid request. */
 export interface Request {
   command: Verb;
   /** This and the next two are "" for GC and STATUS. */

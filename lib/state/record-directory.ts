@@ -58,7 +58,6 @@ interface DataContext {
   config: { dataDir: string };
 }
 
-/** The records of a context. */
 export function recordDirectory({ config }: DataContext): RecordDirectory {
   return new RecordDirectory(config.dataDir);
 }
@@ -195,7 +194,6 @@ export class RecordDirectory extends Records {
     return containers;
   }
 
-  /** Removes a container's temporary files. */
   removeTemporaryFiles(containerId: string): void {
     for (const file of listIfAny(this.directory))
       if (file.startsWith(`.${containerId}:`) && !file.endsWith(corrupt))

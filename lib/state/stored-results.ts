@@ -14,7 +14,6 @@ import {
 } from "./record.ts";
 import { decodeWithLength, formatVersion, withLength } from "./record-text.ts";
 
-/** The content of the file. */
 export interface StoredResults {
   /** The valid results by `resultKey`. */
   results: ReadonlyMap<string, Result>;

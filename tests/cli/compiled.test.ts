@@ -72,7 +72,7 @@ describe("the executable", () => {
       stderr: "",
     });
     const doctor = genie(["doctor", ...node.directories]);
-    expect(doctor.stdout).toContain("ok    binary ");
+    expect(doctor.stdout).toContain("ok    executable ");
     // Nobody looks: no colours.
     expect(doctor.stdout).not.toContain("\u001b");
     expect(genie(["uninstall", ...node.directories])).toMatchObject({

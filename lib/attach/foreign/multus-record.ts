@@ -152,7 +152,6 @@ function delegateIfname(
 }
 
 export interface MultusAttachment {
-  /** The name of its network. */
   network: string;
   pair: ValidAttachment;
 }

@@ -21,7 +21,6 @@ export interface WrittenCredential {
   copies: Readonly<Record<string, string>>;
 }
 
-/** The operator's options. */
 export interface CredentialRequest {
   named?: Credential | undefined;
   account: Account;

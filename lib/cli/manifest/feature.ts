@@ -8,7 +8,6 @@ import type { Input } from "../command/input.ts";
 import type { Options } from "../command/options.ts";
 
 export interface Feature {
-  /** Switches of `genie manifest`. */
   options: Options;
   /** undefined: its switches are absent. Throws UsageError. */
   contribute(input: Input): Contribution | undefined;
