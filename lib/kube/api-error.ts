@@ -121,7 +121,7 @@ export function refusal(
   // The message of a Status object is the only text that is quoted.
   const message = ownText(body, "message") ?? "";
   const retryAfter = retryAfterOf(header, now);
-  const isUnknownKind = status === 404 && !names(body, message, name);
+  const isUnknownKind = status === 404 && !isAbout(name, body, message);
   const reason = isUnknownKind
     ? unknownKind
     : message && quote(redact(message, credential));
@@ -163,7 +163,7 @@ function isTransient(status: number): boolean {
  * Whether a 404 is about the object. A resource that is not installed gets `404
  * page not found`, or a Status without `details.name`.
  */
-function names(body: unknown, message: string, name: string): boolean {
+function isAbout(name: string, body: unknown, message: string): boolean {
   return (
     ownText(own(body, "details"), "name") !== undefined ||
     message.includes(JSON.stringify(name))

@@ -9,6 +9,7 @@ import {
   isObject,
   jsonIfAny,
   mismatch,
+  omitUndefined,
   own,
 } from "../cni/json.ts";
 import { plain, quote } from "../linux/text.ts";
@@ -63,15 +64,12 @@ function metadataOf(object: JsonObject, action: () => string): Metadata {
   if (!isObject(found)) throw invalid(action, "metadata", found, "an object");
   const read = (key: string): string | undefined =>
     textOf(found, key, "metadata", action);
-  const name = read("name");
-  const namespace = read("namespace");
-  const uid = read("uid");
-  return {
-    ...(name !== undefined && { name }),
-    ...(namespace !== undefined && { namespace }),
-    ...(uid !== undefined && { uid }),
+  return omitUndefined<Metadata>({
+    name: read("name"),
+    namespace: read("namespace"),
+    uid: read("uid"),
     annotations: annotationsOf(found, action),
-  };
+  });
 }
 
 /** Own properties only: `constructor` is an ordinary annotation. */

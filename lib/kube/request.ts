@@ -1,6 +1,6 @@
 /**
  * One API request: retries within a time budget, and the pauses between them
- * (selection.md §1). `connection` sends it.
+ * (selection.md §1). `transport` sends it.
  */
 import { type Deadline, monotonicMs } from "../linux/deadline.ts";
 import { errnoOf } from "../linux/errno.ts";
@@ -107,7 +107,7 @@ async function tryOnce(
   wire: Wire,
 ): Promise<string | Failure> {
   const credential = await access.credential(budget);
-  if (budget.expired) return late(access);
+  if (budget.expired) return connectionFailure(access.server, "ETIMEDOUT");
   const { tried } = wire;
   const { method, path } = request;
   const began = tried ? monotonicMs() : 0;
@@ -122,9 +122,8 @@ async function tryOnce(
     ({ status } = response);
     outcome = outcomeOf(response, request, access, credential, wire);
   } catch (error) {
-    outcome = signal.aborted
-      ? late(access)
-      : connectionFailure(access.server, errnoOf(error));
+    const code = signal.aborted ? "ETIMEDOUT" : errnoOf(error);
+    outcome = connectionFailure(access.server, code);
   }
   tried?.({
     method,
@@ -148,13 +147,6 @@ function outcomeOf(
   if (status >= 300 && status < 400)
     return connectionFailure(access.server, "UnexpectedRedirect");
   return refusal(response, subject, credential, now());
-}
-
-function late({ server }: Access): Failure {
-  return {
-    what: `server ${quote(server)}: no response in time`,
-    transient: true,
-  };
 }
 
 function tooLarge({ server }: Access): Failure {

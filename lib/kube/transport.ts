@@ -22,36 +22,41 @@ export interface Transport {
   connect(access: Access, credential: Credential): void;
 }
 
+interface Kept {
+  connection: Connection;
+  access: Access;
+  client: Credential["client"];
+}
+
 /** `sessionFile` is where TLS sessions are kept; absent: nowhere. */
 export function createTransport(sessionFile?: string): Transport {
-  let kept: Connection | undefined;
-  let access: Access | undefined;
-  let client: Credential["client"];
-  /** Another access or client certificate needs another connection. */
-  const open = (to: Access, by: Credential, file?: string): Connection => {
-    if (kept?.isOpen && access === to && client === by.client) return kept;
-    access = to;
-    ({ client } = by);
-    const tls = to.tls && { ...to.tls, ...client };
-    return (kept = new Connection({ url: to.server, tls }, file));
+  let kept: Kept | undefined;
+  const open = (access: Access, { client }: Credential, file?: string) => {
+    if (
+      kept?.access !== access ||
+      kept.client !== client ||
+      !kept.connection.isOpen
+    ) {
+      const { server: url, tls } = access;
+      const server = { url, tls: tls && { ...tls, ...client } };
+      kept = { connection: new Connection(server, file), access, client };
+    }
+    return kept.connection;
   };
   return {
-    connect(to, by) {
-      if (to.proxy === false) open(to, by, sessionFile);
+    connect(access, credential) {
+      if (access.proxy === false) open(access, credential, sessionFile);
     },
-    async send(request, to, by, signal) {
-      if (to.proxy !== false) {
+    async send(request, access, credential, signal) {
+      if (access.proxy !== false) {
         const { sendByProxy } = await import("./api-fetch.ts");
-        return sendByProxy(request, to, by, signal);
+        return sendByProxy(request, access, credential, signal);
       }
+      const { authorization } = credential;
       // No session at the second connection: one that another pod has just kept may fail too.
       for (let file = sessionFile; ; file = undefined) {
-        const connection = open(to, by, file);
-        const response = await connection.send(
-          request,
-          by.authorization,
-          signal,
-        );
+        const connection = open(access, credential, file);
+        const response = await connection.send(request, authorization, signal);
         // Undefined at most once after a response of that connection.
         if (response) return response;
       }

@@ -13,7 +13,6 @@ import type {
 } from "@kubernetes/client-node";
 import { Deadline } from "../linux/deadline.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
 import { CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import {
@@ -208,13 +207,8 @@ async function request(
   } catch (cause) {
     const isLate = signal.aborted && isTimeout(signal.reason);
     if (signal.aborted && !isLate) throw signal.reason;
-    const failure = isLate
-      ? {
-          what: `server ${quote(server)}: no response in time`,
-          transient: true,
-        }
-      : connectionFailure(server, errnoOf(cause));
-    throw new Unreachable(failure, cause);
+    const code = isLate ? "ETIMEDOUT" : errnoOf(cause);
+    throw new Unreachable(connectionFailure(server, code), cause);
   }
 }
 

@@ -76,11 +76,26 @@ export class PodClaims {
   /** Throws 7 for a claim that the pod does not have, 7 and 11 of the API server. */
   async ofRequest({
     claimName,
-    requestName,
+    requestName: request,
   }: ClaimRequest): Promise<readonly ClaimDevice[]> {
     const name = await this.#claimName(claimName);
     const devices = this.devices.filter(({ claim }) => claim.name === name);
-    return this.#ofRequest(devices, requestName);
+    const [first] = devices;
+    if (request === undefined || !first) return devices;
+    // A request with alternatives is followed by the chosen one.
+    const matching = () =>
+      devices.filter(({ requests }) =>
+        [...requests].some(
+          (one) => one === request || one.startsWith(`${request}/`),
+        ),
+      );
+    const described = matching();
+    const isComplete = devices.every(({ requests }) => requests.size > 0);
+    if (described.length > 0 || isComplete) return described;
+    for (const one of await this.#sources.allocation(first.claim))
+      for (const device of devices)
+        if (isSame(device, one)) device.requests.add(one.request);
+    return matching();
   }
 
   /** Reads the attributes of devices that no metadata file describes: one LIST for each driver. */
@@ -127,28 +142,6 @@ export class PodClaims {
     if (name !== undefined) return name;
     const have = [...claims.keys()].map(plain).join(", ") || "none";
     throw invalidConfig(`the pod has no claim ${quote(inPod)}: have ${have}`);
-  }
-
-  async #ofRequest(
-    devices: readonly ClaimDevice[],
-    request: string | undefined,
-  ): Promise<readonly ClaimDevice[]> {
-    const [first] = devices;
-    if (request === undefined || !first) return devices;
-    // A request with alternatives is followed by the chosen one.
-    const matching = () =>
-      devices.filter(({ requests }) =>
-        [...requests].some(
-          (one) => one === request || one.startsWith(`${request}/`),
-        ),
-      );
-    const described = matching();
-    const isComplete = devices.every(({ requests }) => requests.size > 0);
-    if (described.length > 0 || isComplete) return described;
-    for (const one of await this.#sources.allocation(first.claim))
-      for (const device of devices)
-        if (isSame(device, one)) device.requests.add(one.request);
-    return matching();
   }
 }
 

@@ -106,6 +106,8 @@ async function ask<T>(
  * Before Kubernetes 1.34 `Get` is disabled by default and fails with Unknown, as
  * for an unknown pod; before 1.27 it does not exist.
  */
+const withoutGet = new Set([Status.Unimplemented, Status.Unknown]);
+
 async function find(
   kubelet: Kubelet,
   { namespace, name }: PodName,
@@ -120,7 +122,9 @@ async function find(
       patience,
     );
   } catch (error) {
-    if (!hasStatus(error, Status.Unimplemented, Status.Unknown)) throw error;
+    const isMissing =
+      error instanceof ConnectError && withoutGet.has(error.code);
+    if (!isMissing) throw error;
     const { podResources } = await patiently(
       () => kubelet.list({}, within(deadline)),
       patience,
@@ -193,13 +197,6 @@ const interrupted = new Set([
   Status.Aborted,
 ]);
 const restarting = new Set(["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
-
-function hasStatus(
-  error: unknown,
-  ...statuses: Status[]
-): error is ConnectError {
-  return error instanceof ConnectError && statuses.includes(error.code);
-}
 
 /** Whether our own `maxBytes` was exceeded, which has the same status as the kubelet's limit. */
 function isTooLarge({ rawMessage }: ConnectError): boolean {

@@ -78,7 +78,7 @@ export async function openAccess(
     user: userOf(withLogin(found.user, login), options.policy ?? {}),
     where: found.where,
     env,
-    cluster: () => describe(server, cluster, tls),
+    cluster: () => clusterInfo(server, cluster, tls),
   };
   return {
     server,
@@ -222,7 +222,7 @@ function proxyOf({ proxyUrl }: Cluster, where: string): string | false {
 }
 
 /** The cluster as credential plugins get it, `client.authentication.k8s.io` Cluster. */
-function describe(
+function clusterInfo(
   server: string,
   { tlsServerName, insecure, proxyUrl, execConfig }: Cluster,
   tls?: Tls,

@@ -134,11 +134,12 @@ function find(
   where: string,
 ): Entry {
   for (const { value: file, origin } of files) {
-    for (const [i, entry] of objectsAt(asObject(file), `${kind}s`).entries()) {
+    const entries = objectsAt(asObject(file), `${kind}s`);
+    for (const entry of entries) {
       if (requiredText(entry, "name") !== name) continue;
       const value = objectAt(entry, kind);
       if (!value && kind !== "user") throw new UnexpectedType();
-      const at = `${origin.where}: ${kind}s.${i}.${kind}`;
+      const at = `${origin.where}: ${kind}s.${entries.indexOf(entry)}.${kind}`;
       return { value: value ?? {}, origin: { ...origin, where: at } };
     }
   }
@@ -171,16 +172,15 @@ function clusterOf(cluster: JsonObject, origin: Origin): Cluster {
 
 /** Impersonation is refused, never ignored (configuration.md). */
 function refuseImpersonation(user: JsonObject, where: string): void {
-  const isSet: Readonly<Record<string, boolean>> = {
-    as: Boolean(optionalText(user, "as")),
-    "as-uid": Boolean(optionalText(user, "as-uid")),
-    "as-groups": listAt(user, "as-groups").length > 0,
-    "as-user-extra":
-      Object.keys(objectAt(user, "as-user-extra") ?? {}).length > 0,
-  };
-  for (const [key, value] of Object.entries(isSet))
-    if (value)
+  for (const key of ["as", "as-uid", "as-groups", "as-user-extra"]) {
+    const value = own(user, key) ?? "";
+    const isEmpty =
+      typeof value === "object"
+        ? Object.keys(value).length === 0
+        : value === "";
+    if (!isEmpty)
       throw invalidConfig(`${where}.${key}: impersonation is not supported`);
+  }
 }
 
 function userOf(user: JsonObject, origin: Origin): User {
