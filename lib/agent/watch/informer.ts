@@ -21,7 +21,7 @@ import { pause } from "../timing.ts";
 import type { WatchState } from "./watch-state.ts";
 
 export interface Informer<T> {
-  list(namespace?: string): readonly T[];
+  list(): readonly T[];
   get(name: string, namespace?: string): T | undefined;
   /**
    * Called for each object that comes, changes or goes from now on. Returns the function
@@ -69,8 +69,8 @@ class KindInformer<T extends KubernetesObject> implements Informer<T> {
     return this.#hasListed;
   }
 
-  list(namespace?: string): readonly T[] {
-    return this.#objects?.list(namespace) ?? [];
+  list(): readonly T[] {
+    return this.#objects?.list() ?? [];
   }
 
   get(name: string, namespace?: string): T | undefined {
