@@ -274,7 +274,7 @@ describe("genie agent --attach", () => {
     await hot.has(pod, "eth0", "net2", "net1");
   });
 
-  test("what is not touched: by hand, the primary, an annotation that is invalid, a pod that ends", async () => {
+  test("what is not touched: by hand, the primary, an annotation that is invalid", async () => {
     await using hot = await HotCluster.start();
     const { cluster } = hot;
     const pod = await hot.pod({ cni: "canal" });
@@ -294,14 +294,6 @@ describe("genie agent --attach", () => {
     // An ADD would refuse it: the default network has eth0.
     hot.put(pod, { [networksKey]: "shop/lan@eth0,shop/lan" });
     await until(() => reasons().length === 4, "the third InvalidNetworks");
-    hot.put(
-      pod,
-      { cni: "canal" },
-      { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } },
-    );
-    hot.put(pod, { cni: "canal" }, { status: { phase: "Succeeded" } });
-    hot.put(pod, { cni: "canal" }, { spec: { hostNetwork: true } });
-    await Bun.sleep(300);
     expect(recorded(cluster, pod)).toHaveLength(3);
     expect(reasons()).toEqual([
       "InvalidNetworks",
@@ -355,7 +347,7 @@ describe("genie agent --attach", () => {
 });
 
 /** The part alone, with the record of one pod: canal on eth0, weave on eth1. */
-function startPart(cni: string) {
+function startPart(pod: V1Pod) {
   const directory = temporaryDirectory();
   const dataDir = join(directory.path, "data");
   const confDir = join(directory.path, "net.d");
@@ -368,7 +360,6 @@ function startPart(cni: string) {
       command: "STATUS",
       config: { name: "genie", type: "genie", confDir, dataDir, ...keys },
     });
-  const metadata = { namespace: "shop", name: "web", uid: "u" };
   const attached = (network: string, ifname: string) =>
     attachmentOf(network, ifname, { element: { network } });
   const record = recordOf("c1", {
@@ -380,7 +371,6 @@ function startPart(cni: string) {
   records.write(record).close();
   records.writeResults(record, resultsOf(record, [result, result]));
   const controller = new AbortController();
-  const pod: V1Pod = { metadata: { ...metadata, annotations: { cni } } };
   const part = {
     pod,
     /** The reasons of events. */
@@ -422,9 +412,14 @@ function startPart(cni: string) {
   return part;
 }
 
+const metadata = { namespace: "shop", name: "web", uid: "u" };
+const podWith = (cni: string) => ({
+  metadata: { ...metadata, annotations: { cni } },
+});
+
 describe("createReconcile", () => {
   test("a network of the node goes: its attachment is told of", async () => {
-    await using part = startPart("canal,weave");
+    await using part = startPart(podWith("canal,weave"));
     await part.compared();
     expect(part.told).toEqual([]);
     part.removeNetwork("weave");
@@ -433,7 +428,7 @@ describe("createReconcile", () => {
   });
 
   test("the configuration names another default network: the primary's is told of", async () => {
-    await using part = startPart("default,weave");
+    await using part = startPart(podWith("default,weave"));
     await part.compared();
     expect(part.told).toEqual([]);
     part.configure({ default_plugin: "weave" });
@@ -441,41 +436,43 @@ describe("createReconcile", () => {
     expect(part.told).toEqual(["PrimaryNetworkUnchanged"]);
   });
 
-  const cni = "canal,weave,a,b";
-  const metadata = { namespace: "shop", name: "web", uid: "u" };
-  test.each<[string, V1Pod, string[]]>([
-    [
-      "nothing happens",
-      { metadata: { ...metadata, annotations: { cni } } },
-      ["attach a", "attach b"],
-    ],
-    [
-      "it is deleted",
-      {
-        metadata: {
-          ...metadata,
-          annotations: { cni },
-          deletionTimestamp: new Date(0),
-        },
-      },
-      ["attach a"],
-    ],
-    [
-      "its annotations change",
-      { metadata: { ...metadata, annotations: { cni: "canal,weave,a" } } },
-      ["attach a"],
-    ],
-    [
-      "it is made anew under its name",
-      { metadata: { ...metadata, uid: "new", annotations: { cni } } },
-      ["attach a"],
-    ],
-  ])("during the first of two changes, %s", async (_, pod, changes) => {
-    await using part = startPart(cni);
-    part.changed = () => (part.pod = pod);
-    await part.compared();
-    expect(part.changes).toEqual(changes);
+  const two = podWith("canal,weave,a,b");
+  const other = (more: object) => ({
+    metadata: { ...two.metadata, ...more },
   });
+  const spec = { hostNetwork: true, containers: [] };
+  const unlike: [string, V1Pod][] = [
+    ["is being deleted", other({ deletionTimestamp: new Date(0) })],
+    ["is made anew", other({ uid: "another" })],
+    ["has ended", { ...two, status: { phase: "Succeeded" } }],
+    ["has failed", { ...two, status: { phase: "Failed" } }],
+    ["is on the host's network", { ...two, spec }],
+  ];
+
+  test("a pod runs: attached", async () => {
+    await using part = startPart(two);
+    await part.compared();
+    expect(part.changes).toEqual(["attach a", "attach b"]);
+  });
+
+  test.each(unlike)("a pod %s: left alone", async (_, pod) => {
+    await using part = startPart(pod);
+    await part.compared();
+    expect(part.changes).toEqual([]);
+  });
+
+  test.each([
+    ...unlike,
+    ["has other annotations", podWith("canal,weave,a")] as const,
+  ])(
+    "a pod %s after the first of two changes: no second one",
+    async (_, pod) => {
+      await using part = startPart(two);
+      part.changed = () => (part.pod = pod);
+      await part.compared();
+      expect(part.changes).toEqual(["attach a"]);
+    },
+  );
 });
 
 /** The CPU time of a process, of user and system, from proc_pid_stat(5). */
