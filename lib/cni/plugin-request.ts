@@ -56,16 +56,16 @@ interface VerbRule {
   /** The feature of the protocol that the verb needs; absent: every version has the verb. */
   feature?: Parameters<typeof has>[1];
   /** The verb works in the container's network namespace, which must not be ours (code 8). */
-  entersNetns: boolean;
+  entersNetns?: true;
 }
 
 /** cni-plugin.md §1.3. */
 export const verbs = {
   ADD: { method: "add", entersNetns: true },
   DEL: { method: "del", entersNetns: true },
-  CHECK: { method: "check", entersNetns: false, feature: "check" },
-  GC: { method: "gc", entersNetns: false, feature: "gc" },
-  STATUS: { method: "status", entersNetns: false, feature: "status" },
+  CHECK: { method: "check", feature: "check" },
+  GC: { method: "gc", feature: "gc" },
+  STATUS: { method: "status", feature: "status" },
 } as const satisfies Record<string, VerbRule>;
 
 /** Of a request, as soon as stdin is decoded; an error before that has our version (P-ERR-2). */

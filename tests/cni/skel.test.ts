@@ -334,6 +334,7 @@ describe("runPlugin, network namespace (code 8)", () => {
 
   const cases: [criterion: string, dependencies: Dependencies][] = [
     ["CHECK does not ask", { command: "CHECK", netnsId: same }],
+    ["GC does not ask", { command: "GC", netnsId: same }],
     ["another one", { netnsId: (path) => path }],
     [
       "one that cannot be opened",

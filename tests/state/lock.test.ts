@@ -4,11 +4,13 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -355,6 +357,31 @@ describe("lockContainer, while a living genie owns it", () => {
     const second = await at.lock(noPause);
     expect(isRunning(daemon.pid)).toBe(true);
     second.release();
+    daemon.kill("SIGKILL");
+    await daemon.exited;
+  });
+
+  test("gives it up for a daemon that inherited it, also where the file could not be removed", async () => {
+    using at = node();
+    const first = await at.lock(noPause);
+    const daemon = heir(first.fd);
+    // The same file under a second name.
+    linkSync(at.path, `${at.path}.kept`);
+    first.release();
+    renameSync(`${at.path}.kept`, at.path);
+    (await at.lock(noPause)).release();
+    expect(isRunning(daemon.pid)).toBe(true);
+    daemon.kill("SIGKILL");
+    await daemon.exited;
+  });
+
+  test("of all records: a GC gives it up for a daemon that inherited it", async () => {
+    using at = node();
+    const context = locking(at.dataDir, noPause);
+    const inherit = async ({ fd }: { fd: number }) => heir(fd);
+    const daemon = await withRecordsAlone(context, minute(), inherit);
+    expect(await withSharedRecords(context, minute(), () => "in")).toBe("in");
+    expect(isRunning(daemon.pid)).toBe(true);
     daemon.kill("SIGKILL");
     await daemon.exited;
   });
