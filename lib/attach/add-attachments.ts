@@ -29,7 +29,7 @@ import type { PodNetworks } from "./choice/choose.ts";
 import { type Context, prefixNetwork } from "./context.ts";
 import { delegateCaller, runtimeConf } from "./delegates.ts";
 import type { PodRouting } from "./default-route.ts";
-import type { FailedAdd, PresentAttachments } from "./rollback.ts";
+import type { AddState, PresentAttachments } from "./rollback.ts";
 
 /** The part of a pod's networks that an ADD executes. */
 type NetworksToAdd = Pick<
@@ -51,8 +51,7 @@ interface AttachOptions {
   present?: PresentAttachments;
 }
 
-/** The state of an ADD from the record on. */
-interface Run extends NetworksToAdd, FailedAdd {
+interface Run extends NetworksToAdd, AddState {
   attachments: Attachment[];
   /** For several networks in one pod (selection.md §8). */
   routing?: PodRouting | undefined;
@@ -262,12 +261,15 @@ async function requireGiven(
   log().warn(problem, { network, ifname: attachment.ifname });
 }
 
+/**
+ * Plans the routes, writes the results, and changes the routes: a recorded result means that
+ * ADD completed, and DEL undoes only recorded routes.
+ */
 async function finish(
   context: Context,
   run: Run,
   report?: StatusReport,
 ): Promise<AddOutcome> {
-  const { request, config, records } = context;
   const { record, routing, present } = run;
   const problem = run.sync();
   if (problem !== undefined)
@@ -276,26 +278,31 @@ async function finish(
       `failed to write attachment record: ${messageOf(problem)}`,
       { cause: problem },
     );
-  const settled = await routing?.plan(run.results);
-  const printable = settled?.printable ?? run.results;
-  const results = settled?.stored ?? run.results;
-  const { primary } = run.choice;
-  const result =
-    config.result === "primary"
-      ? printable[primary]
-      : (await import("../cni/merge-results.ts")).mergeResults(
-          printable,
-          primary,
-        );
-  if (!result) throw new CniError(Code.internal, "no primary attachment");
-  const printed = convertResult(result, request.cniVersion);
-  // A recorded result means that ADD completed. Written before the routes change, so that DEL can undo them.
+  const routed = await routing?.plan(run.results);
+  const results = routed?.stored ?? run.results;
+  const printable = routed?.printable ?? run.results;
+  const printed = await printedResult(context, printable, run.choice.primary);
   const tables = present
-    ? new Map([...present.stored.routing, ...(settled?.tables ?? [])])
-    : settled?.tables;
+    ? new Map([...present.stored.routing, ...(routed?.tables ?? [])])
+    : routed?.tables;
   const due = await report?.due(results);
   const stored = resultsByKey(run, results, present?.stored.results);
-  records.writeResults(record, stored, tables, due);
+  context.records.writeResults(record, stored, tables, due);
   routing?.apply();
   return { printed, results, due };
+}
+
+/** The primary's result, or all in one, in the version of the request. */
+async function printedResult(
+  { request, config }: Context,
+  results: readonly Result[],
+  primary: number,
+): Promise<Result> {
+  let result = results[primary];
+  if (config.result === "merged") {
+    const { mergeResults } = await import("../cni/merge-results.ts");
+    result = mergeResults(results, primary);
+  }
+  if (!result) throw new CniError(Code.internal, "no primary attachment");
+  return convertResult(result, request.cniVersion);
 }

@@ -28,8 +28,8 @@ export interface PresentAttachments {
   results: readonly Result[];
 }
 
-/** The state of an ADD that failed. */
-export interface FailedAdd {
+/** The state of an ADD, from its record on. */
+export interface AddState {
   record: AttachmentRecord;
   attachments: readonly Attachment[];
   /** The attachments of this ADD so far, a failed one included. */
@@ -49,7 +49,7 @@ export interface FailedAdd {
  */
 export async function rollBack(
   context: Context,
-  run: FailedAdd,
+  run: AddState,
   error: CniError,
   deadline: Deadline,
   caller: Caller,

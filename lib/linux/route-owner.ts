@@ -134,7 +134,7 @@ function safeMetric(
   return Math.max(1, Math.min(usualSafeMetric, best - 1));
 }
 
-/** Whether the route does what the one of {@link routeVia} would do. */
+/** Whether the route does what the route of `routeVia` would do. */
 function serves(route: Route, ifindex: number, gateway: Ip): boolean {
   const [hop, ...others] = route.nexthops;
   return (

@@ -46,7 +46,7 @@ export interface Elements {
   warnings: string[];
 }
 
-/** {@link parseElements} for any text. */
+/** `parseElements` of npwg-annotation.ts for any text. */
 export function parseAnyElements(
   source: string,
   text: string,
