@@ -1,6 +1,4 @@
-/**
- * Types of a selection: annotations go in, attachments come out (selection.md).
- */
+/** The input and the output of a selection: annotations and attachments (selection.md). */
 import type { NetworkConfigList } from "../cni/conflist.ts";
 
 /** A pod's annotations, from the runtime or the API server. */
@@ -10,6 +8,16 @@ export type Annotations = Readonly<Record<string, string>>;
 export const cniAnnotation = "cni";
 export const networksAnnotation = "k8s.v1.cni.cncf.io/networks";
 export const defaultNetworkAnnotation = "v1.multus-cni.io/default-network";
+
+/** The annotations that choose networks, without the next one. */
+export const networkAnnotations: readonly string[] = [
+  cniAnnotation,
+  networksAnnotation,
+  defaultNetworkAnnotation,
+];
+
+/** CNI-Genie's logical networks, beside a blank `cni` only (selection.md §2, rule c). */
+export const logicalAnnotation = "networks";
 
 /** The annotations of selection.md §7, which genie writes. */
 export const preferencesAnnotation = "multi-ip-preferences";

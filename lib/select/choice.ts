@@ -11,6 +11,7 @@ import {
   type Annotations,
   cniAnnotation,
   defaultNetworkAnnotation,
+  logicalAnnotation,
   networksAnnotation,
 } from "./attachment.ts";
 import { maxAttachments } from "./cni-annotation.ts";
@@ -114,7 +115,7 @@ function nodeNetworks(
       );
     return cniNetworks(cni, config, networks);
   }
-  const logical = own(annotations, "networks");
+  const logical = own(annotations, logicalAnnotation);
   if (given) return given;
   if (cni !== undefined && isChoice(logical))
     throw invalidConfig(
@@ -157,7 +158,7 @@ export function blankChoice(
   // An empty array names nothing (selection.md §6).
   if (isChoice(replacement) && !/^\s*\[\s*\]\s*$/.test(replacement))
     return undefined;
-  const logical = own(annotations, "networks");
+  const logical = own(annotations, logicalAnnotation);
   return isChoice(logical) ? { logical } : {};
 }
 

@@ -8,6 +8,8 @@ import {
   type Annotations,
   cniAnnotation,
   defaultNetworkAnnotation,
+  logicalAnnotation,
+  networkAnnotations,
   networksAnnotation,
   preferencesAnnotation,
   statusAnnotation,
@@ -15,13 +17,10 @@ import {
 import { isChoice } from "./choice.ts";
 import { nearest } from "./nearest-key.ts";
 
-/** CNI-Genie's logical networks, beside a blank `cni` (selection.md §2, rule c). */
-const logicalNetworks = "networks";
-
 /** Read, or written by genie and by Multus up to 3.6. */
 const knownKeys = new Set([
   cniAnnotation,
-  logicalNetworks,
+  logicalAnnotation,
   networksAnnotation,
   defaultNetworkAnnotation,
   preferencesAnnotation,
@@ -31,10 +30,7 @@ const knownKeys = new Set([
 
 /** The part behind the `/` → the key. */
 const keyByName: ReadonlyMap<string, string> = new Map(
-  [networksAnnotation, defaultNetworkAnnotation, cniAnnotation].map((key) => [
-    key.slice(key.indexOf("/") + 1),
-    key,
-  ]),
+  networkAnnotations.map((key) => [key.slice(key.indexOf("/") + 1), key]),
 );
 
 /** `annotation "cni.io" is not read by genie: did you mean "cni"?` */
@@ -75,7 +71,7 @@ function meantByBare(key: string, hasBlankCni: boolean): string | undefined {
   if (bare.split(/[._-]/).some(isCni)) return cniAnnotation;
   if (bare === "default-network") return defaultNetworkAnnotation;
   // Alone, such a key may be anybody's.
-  return hasBlankCni ? nearest(bare, [logicalNetworks]) : undefined;
+  return hasBlankCni ? nearest(bare, [logicalAnnotation]) : undefined;
 }
 
 /** A word of three letters has too many neighbours: `csi`, `cri`, `cli`. */

@@ -11,6 +11,7 @@ import {
   type Element,
   cniAnnotation,
   defaultNetworkAnnotation,
+  logicalAnnotation,
   networksAnnotation,
 } from "../../select/attachment.ts";
 import {
@@ -109,7 +110,7 @@ export function desiredOf(
 export function isLogical(annotations: Annotations): boolean {
   return (
     own(annotations, cniAnnotation) !== undefined &&
-    isChoice(own(annotations, "networks"))
+    isChoice(own(annotations, logicalAnnotation))
   );
 }
 

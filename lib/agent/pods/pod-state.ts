@@ -6,11 +6,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { own } from "../../cni/json.ts";
 import { monotonicMs } from "../../linux/deadline.ts";
-import {
-  cniAnnotation,
-  defaultNetworkAnnotation,
-  networksAnnotation,
-} from "../../select/attachment.ts";
+import { networkAnnotations } from "../../select/attachment.ts";
 import { TokenBucket } from "../timing.ts";
 import type { IndexedRecord } from "../record-index.ts";
 import { Retries } from "../retries.ts";
@@ -74,7 +70,8 @@ export function inputOf(
   { metadata }: V1Pod,
   { containerId, version }: IndexedRecord,
 ): string {
-  const keys = [cniAnnotation, networksAnnotation, defaultNetworkAnnotation];
-  const texts = keys.map((key) => own(metadata?.annotations, key));
+  const texts = networkAnnotations.map((key) =>
+    own(metadata?.annotations, key),
+  );
   return JSON.stringify([containerId, version, ...texts]);
 }

@@ -5,10 +5,15 @@
 import { own } from "../../cni/json.ts";
 import type { Api } from "../../kube/typed-api.ts";
 import { quote } from "../../linux/text.ts";
-import { type Annotations, cniAnnotation } from "../../select/attachment.ts";
+import {
+  type Annotations,
+  cniAnnotation,
+  logicalAnnotation,
+  networkAnnotations,
+} from "../../select/attachment.ts";
 import { isChoice } from "../../select/choice.ts";
 import { misspeltAnnotations } from "../../select/misspelt-annotations.ts";
-import { type PodView, networkAnnotations } from "../pods/pod-view.ts";
+import type { PodView } from "../pods/pod-view.ts";
 
 /**
  * Namespaces are read once each. One that cannot be read gives nothing: genie has the
@@ -98,7 +103,7 @@ export function annotationFaults({
 /** Logical networks need a blank `cni` (selection.md §2, rule c); without `cni` the key may be anybody's. */
 function unreadNetworks(annotations: Annotations): string[] {
   return isChoice(own(annotations, cniAnnotation)) &&
-    isChoice(own(annotations, "networks"))
+    isChoice(own(annotations, logicalAnnotation))
     ? ['annotation "networks" is read only beside a blank "cni"']
     : [];
 }

@@ -4,11 +4,7 @@
  * for the networks that they name. One policy for both: the API server orders nothing
  * between policies, and the mutations of one policy see each other.
  */
-import {
-  cniAnnotation,
-  defaultNetworkAnnotation,
-  networksAnnotation,
-} from "../../select/attachment.ts";
+import { networkAnnotations } from "../../select/attachment.ts";
 import { maxAttachments } from "../../select/cni-annotation.ts";
 import { optionsOf } from "../command/options.ts";
 import type { Feature } from "./feature.ts";
@@ -68,8 +64,6 @@ const matchConditions = [
   },
 ];
 
-const keys = [cniAnnotation, networksAnnotation, defaultNetworkAnnotation];
-
 /** The API server refuses an object whose annotations are larger in all. */
 const maxAnnotationBytes = 256 << 10;
 
@@ -77,7 +71,7 @@ const maxAnnotationBytes = 256 << 10;
 const variables = {
   annotations: valueOr("object.metadata.annotations", "{}"),
   ofNamespace: valueOr("namespaceObject.metadata.annotations", "{}"),
-  given: `${JSON.stringify(keys)}.exists(key, key in variables.annotations) ? [] : ${JSON.stringify(keys)}.filter(key, key in variables.ofNamespace)`,
+  given: `${JSON.stringify(networkAnnotations)}.exists(key, key in variables.annotations) ? [] : ${JSON.stringify(networkAnnotations)}.filter(key, key in variables.ofNamespace)`,
   /** The keys that the pod gets: none if it has one of them itself, or no room for their values. */
   inherited: `${bytesIn("variables.annotations", "variables.annotations")} + ${bytesIn("variables.given", "variables.ofNamespace")} > ${maxAnnotationBytes} ? [] : variables.given`,
   selector: valueOr("object.spec.nodeSelector", "{}"),

@@ -5,9 +5,7 @@ import { parse } from "../../cni/schema.ts";
 import { quote } from "../../linux/text.ts";
 import {
   type Annotations,
-  cniAnnotation,
-  defaultNetworkAnnotation,
-  networksAnnotation,
+  networkAnnotations,
 } from "../../select/attachment.ts";
 import { objectsOf } from "./objects-file.ts";
 import type { PodOperand } from "./pod-operand.ts";
@@ -153,12 +151,6 @@ function viewOf(source: Source, namespace?: string): PodView {
     ),
   };
 }
-
-export const networkAnnotations = [
-  cniAnnotation,
-  networksAnnotation,
-  defaultNetworkAnnotation,
-];
 
 /** A common mistake: the annotation is on the workload and not in its template. */
 function misplacedIn(workload: object, inTemplate: Annotations): string[] {
