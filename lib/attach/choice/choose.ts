@@ -201,8 +201,9 @@ async function givenNetworks(
   api: OpenKube,
 ): Promise<GivenNetworks | undefined> {
   if (blank.logical !== undefined) {
-    const { logicalNetworks } = await import("./logical-networks.ts");
-    return logicalNetworks(context, blank.logical, networks, api);
+    const { fetchLogicalNetworks } =
+      await import("./fetch-logical-networks.ts");
+    return fetchLogicalNetworks(context, blank.logical, networks, api);
   }
   const { automatic } = context.config;
   if (!automatic) return undefined;

@@ -13,7 +13,7 @@ import type { Networks } from "../../select/node-networks.ts";
 import type { Context } from "../context.ts";
 
 /** Throws 7 for a missing or invalid network, 11 if the API server does not provide it. */
-export async function logicalNetworks(
+export async function fetchLogicalNetworks(
   { pod, config }: Context,
   annotation: string,
   networks: Networks,
