@@ -212,15 +212,15 @@ export class DefaultRouteMoves implements Disposable {
     const isRemoved = departures.some(({ table }) => table === undefined);
     // The log is not loaded for a line below its level.
     if (!isRemoved && !logs(config.logLevel, "info")) return;
-    const told = describeRerouting(this.#pod.attachments, {
+    const fields = describeRerouting(this.#pod.attachments, {
       departures,
       request,
     });
-    log().info("moved default routes", told);
+    log().info("moved default routes", fields);
     if (isRemoved && config.defaultRoutes === "owner")
       log().warn(
         "removed default routes in place of moving them: the kernel has no policy routing",
-        told,
+        fields,
       );
   }
 }

@@ -83,7 +83,7 @@ async function watchAttachments(
   read: () => Promise<OnNode<ListedAttachment>>,
 ): Promise<number> {
   let before: ReadonlyMap<string, ListedAttachment> | undefined;
-  let told: readonly string[] = [];
+  let reported: readonly string[] = [];
   let hasHead = false;
   while (!stopped()) {
     const { attachments, unreadable } = await read();
@@ -101,8 +101,8 @@ async function watchAttachments(
       hasHead ||= changed.length > 0;
     }
     for (const problem of unreadable)
-      if (!told.includes(problem)) stderr(`genie list: ${problem}\n`);
-    told = unreadable;
+      if (!reported.includes(problem)) stderr(`genie list: ${problem}\n`);
+    reported = unreadable;
     before = rows;
     await sleep(watchMs);
   }

@@ -53,13 +53,13 @@ function untilRemoved(
   { directories: { host, confDir, binDir } }: RemovalRequest,
   { stdout }: Terminal,
 ): () => Promise<void> {
-  let told = "";
+  let reported = "";
   let isDone = false;
   return async () => {
     if (isDone) return;
     const report = await remove();
-    if (report !== told) await stdout(report);
-    told = report;
+    if (report !== reported) await stdout(report);
+    reported = report;
     const left = [join(binDir, ownType), join(confDir, ownFile)].find((path) =>
       existsSync(host.path(path)),
     );

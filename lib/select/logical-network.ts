@@ -103,8 +103,8 @@ export function logicalNetwork(
     physical && physicalLabel,
     inner && `subnet ${inner}`,
   ].filter(Boolean);
-  const told = details.length > 0 ? ` (${details.join(", ")})` : "";
-  const origin = `annotation "networks" names ${label}${told} of`;
+  const suffix = details.length > 0 ? ` (${details.join(", ")})` : "";
+  const origin = `annotation "networks" names ${label}${suffix} of`;
   return {
     candidate: { ...candidate, list },
     origin,

@@ -51,8 +51,8 @@ export function automaticNetworks(
       // The first of equals.
       const [least] = usable.toSorted((a, b) => loads(a) - loads(b));
       if (!least) throw new CniError(Code.internal, "no network to choose");
-      const told = usable.map((one) => `${plain(one.name)} ${loads(one)}`);
-      const origin = `annotation "cni" is blank: automatic choice by ${by} (${told.join(", ")}) gives`;
+      const counts = usable.map((one) => `${plain(one.name)} ${loads(one)}`);
+      const origin = `annotation "cni" is blank: automatic choice by ${by} (${counts.join(", ")}) gives`;
       return { network: named(least, origin), release };
     },
   };

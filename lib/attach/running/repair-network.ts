@@ -59,7 +59,7 @@ export async function checkAttachments(
       const share = deadline.share(attachments.length - i);
       const result = stored.results.get(ifname);
       const runtime = runtimeConf(context, attachment);
-      const tell = (outcome: CheckedAttachment["outcome"], why?: string) =>
+      const report = (outcome: CheckedAttachment["outcome"], why?: string) =>
         checked.push({
           id: Bun.hash(JSON.stringify([attachment, result])).toString(36),
           ifname,
@@ -69,16 +69,16 @@ export async function checkAttachments(
           ...(why !== undefined && { why }),
         });
       if (list.disableCheck || !has(protocolVersion(list), "check")) {
-        tell("unknown");
+        report("unknown");
         continue;
       }
       try {
         await checkNetwork(list, runtime, result, share, caller);
-        tell("passed");
+        report("passed");
       } catch (error) {
         const { code } = CniError.from(error);
         const isLater = code === Code.tryAgainLater;
-        tell(isLater ? "unknown" : "failed", messageOf(error));
+        report(isLater ? "unknown" : "failed", messageOf(error));
       }
     }
     return checked;

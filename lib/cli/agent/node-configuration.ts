@@ -71,7 +71,7 @@ export class NodeConfiguration {
     try {
       return findOwn(readConfDir(host.path(confDir)));
     } catch {
-      // The next look finds it, or `read` tells the problem.
+      // The next look finds it, or `read` reports the problem.
       return undefined;
     }
   }

@@ -57,7 +57,7 @@ export async function watch(
   round: () => Promise<void>,
   { intervalMs, health, failed, ended, sleep, stopped }: Watch,
 ): Promise<void> {
-  let told = "";
+  let reported = "";
   let hasSucceeded = false;
   do {
     let problem = "";
@@ -66,9 +66,9 @@ export async function watch(
       hasSucceeded = true;
     } catch (error) {
       problem = messageOf(error);
-      if (problem !== told) failed(problem, !hasSucceeded);
+      if (problem !== reported) failed(problem, !hasSucceeded);
     }
-    told = problem;
+    reported = problem;
     if (health !== undefined) writeFileSync(health, problem);
     ended?.(problem);
     await sleep(hasSucceeded ? intervalMs : Math.min(intervalMs, waitingMs));

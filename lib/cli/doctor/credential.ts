@@ -168,7 +168,7 @@ function boundPod({ config, host }: Node): BoundPod | undefined {
   return { namespace, name, uid: ownText(pod, "uid") ?? "" };
 }
 
-/** The kubelet's directory tells without a request; else the API server. Throws if neither can tell. */
+/** By the kubelet's directory, which needs no request, else the API server. Throws if neither knows. */
 async function podExists(
   pod: BoundPod,
   { host, config, terminal }: Node,
