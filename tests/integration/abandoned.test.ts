@@ -280,6 +280,20 @@ describe("an attachment that ADD completed", () => {
     expect((await node.remains()).abandoned).toEqual([]);
   });
 
+  test("abandoned is a disk of its own: the record moves there all the same", async () => {
+    await using node = await startScriptedNode();
+    await using disks = new AsyncDisposableStack();
+    disks.use(await smallDisk(`${node.dataDir}/abandoned`));
+    const pod = await completed(node);
+    for (let i = 0; i < 2; i++) await node.fail("DEL", pod, two);
+    backdate(node, pod, 300_000);
+    await node.succeed("DEL", pod, two);
+    expect((await node.remains()).records).toEqual([]);
+    node.delegates.behave("DEL beta", {});
+    expect(node.command("gc").stdout).toContain("1 deleted");
+    expect((await node.remains()).abandoned).toEqual([]);
+  });
+
   test("the disk is read-only: the record's age counts, here too", async () => {
     await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);

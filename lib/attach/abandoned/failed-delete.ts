@@ -160,7 +160,7 @@ async function giveUp(
   const abandoned = abandonedRecords(context);
   try {
     await abandon(context, record, failures);
-    recordDirectory(context).move(record, "results", abandoned);
+    moveResults(context, record);
     records.remove(record);
   } catch (cause) {
     notUpdated(context, cause);
@@ -176,6 +176,18 @@ async function giveUp(
     }
   }
   logGivenUp(context, record, failures);
+}
+
+/** Refused where one of the directories is a mount point: a retry then has no prevResult. */
+function moveResults(context: Context, record: AttachmentRecord): void {
+  try {
+    const to = abandonedRecords(context);
+    recordDirectory(context).move(record, "results", to);
+  } catch (error) {
+    context.log().warn("failed to move results to abandoned", {
+      error: messageOf(error),
+    });
+  }
 }
 
 /** Called after the attempt to move the record: the disk may be read-only. */
