@@ -433,7 +433,11 @@ test.each<[config: object, problem: string]>([
   ],
   [
     { "cni.dev/attachments": [{ containerID: "c1" }] },
-    "invalid configuration: cni.dev/attachments.0.ifname: expected a string, got nothing",
+    "invalid configuration: cni.dev/attachments.0.ifname: expected a name, got nothing",
+  ],
+  [
+    { "cni.dev/attachments": [{ containerID: "", ifname: "eth0" }] },
+    'invalid configuration: cni.dev/attachments.0.containerID: expected a name, got ""',
   ],
 ])("ValidAttachments, of %j: %s", (config, problem) => {
   expect(() => new ValidAttachments(config)).toThrow(invalidConfig(problem));

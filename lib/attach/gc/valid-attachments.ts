@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { invalidConfig } from "../../cni/error.ts";
 import { own } from "../../cni/json.ts";
 import type { ValidAttachment } from "../../cni/network-upkeep.ts";
-import { object, parse } from "../../cni/schema.ts";
+import { object, parse, text } from "../../cni/schema.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { Records } from "../../state/records.ts";
 
@@ -55,7 +55,9 @@ function validPairs(config: object): readonly ValidAttachment[] {
     throw invalidConfig(
       `refusing GC without a list of valid attachments: "${validKeys[0]}" is missing`,
     );
-  const pair = object({ containerID: v.string(), ifname: v.string() });
+  // Go programs write "" for a key that was missing: nothing would be valid.
+  const name = text((value) => value !== "", "a name");
+  const pair = object({ containerID: name, ifname: name });
   const request = object({ [key]: v.nullable(v.array(pair)) });
   const valid = parse(request, config, (problem) =>
     invalidConfig(`invalid configuration: ${problem}`),
