@@ -217,7 +217,7 @@ function capabilitiesProblem(capabilities: unknown): string | undefined {
   if (!isObject(capabilities))
     return `capabilities: ${mismatch("an object", capabilities)}`;
   for (const [key, value] of Object.entries(capabilities)) {
-    if (typeof value !== "boolean") {
+    if (value !== null && typeof value !== "boolean") {
       return `capabilities.${plain(key)}: ${mismatch("a bool", value)}`;
     }
   }

@@ -300,6 +300,7 @@ describe("parsePlugin", () => {
 
   test.each<[string, object]>([
     ["capabilities", { capabilities: null }],
+    ["capabilities.ips", { capabilities: { ips: null } }],
     ["ipam", { ipam: null }],
     ["ipam.type", { ipam: { type: null } }],
     ["dns", { dns: null }],
