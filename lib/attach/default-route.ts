@@ -131,11 +131,11 @@ export class PodRouting {
   /** A result may name interfaces that the plugin only found in the pod. */
   #isOfAnother(name: string, { ifname }: Attachment): boolean {
     if (name === ifname) return false;
+    const { isRunning, attachments, added } = this.#pod;
     // A running pod has the interfaces of later attachments too.
-    for (const other of this.#pod.attachments)
-      if (other.ifname === name) return true;
-    for (const { interfaces } of this.#pod.added)
-      if (interfaces.has(name)) return true;
+    if (isRunning)
+      for (const other of attachments) if (other.ifname === name) return true;
+    for (const { interfaces } of added) if (interfaces.has(name)) return true;
     return false;
   }
 

@@ -335,6 +335,36 @@ esac
     });
   });
 
+  test("an interface that a result names, replaced by the plugin of an attachment of that name", async () => {
+    await using started = await start({
+      ...calico,
+      alsoNames: "net1",
+      add: "ip -n $pod link add net1 type bridge",
+    });
+    const { routed } = started;
+    const { node } = routed;
+    node.plugin(
+      "taker",
+      `#!/bin/sh
+cat >/dev/null
+pod=\${CNI_NETNS##*/}
+ip -n $pod link delete net1 2>/dev/null
+[ $CNI_COMMAND = DEL ] || ip -n $pod link add net1 type bridge
+echo '{"cniVersion":"1.0.0"}'
+`,
+    );
+    const taker = { cniVersion: "1.0.0", name: "taker-net", type: "taker" };
+    node.network("taker.conf", taker);
+    const pod = await routed.pod("calico,taker@net1");
+    expect(await routed.cluster.refuse(pod)).toMatchObject({
+      code: 999,
+      msg: expect.stringContaining(
+        'interface "net1" of network "calico" is missing after network "taker" was attached',
+      ),
+    });
+    expect(await node.remains()).toEqual(nothing);
+  });
+
   test("an interface that a result names is its network's, unless it is another one's", async () => {
     await using started = await start({
       ...calico,
