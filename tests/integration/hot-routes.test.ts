@@ -180,6 +180,22 @@ test("default-route: the element gets it, and the primary has it again afterward
   expect(await routed.node.remains()).toEqual(nothing);
 });
 
+test("default-route, the element's interface is gone when it is detached: the primary has its default routes again", async () => {
+  await using made = await start();
+  const { cluster, routed, pod } = made;
+  const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
+  cluster.define("wide", gamma);
+  const wide = '{"name":"wide","default-route":["10.73.0.1","fd73::1"]}';
+  await changed(cluster, "attach", "shop/web", wide);
+  await pod.netns.ip("link delete net1");
+  await changed(cluster, "detach", "shop/web", "net1");
+  expect(await shown(pod)).toEqual(alone);
+  expect(cluster.written().status).toMatchObject([
+    { interface: "eth0", gateway: ["10.71.0.1", "fd71::1"] },
+  ]);
+  await cluster.check(pod);
+});
+
 test("the owner of a family is detached: the next network gets its default route back, the other family stays", async () => {
   await using made = await start({ alpha: "4" });
   const { cluster, pod } = made;

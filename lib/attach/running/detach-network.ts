@@ -71,7 +71,7 @@ export async function detachOne(
   const own = routing.get(ifname);
   if (own)
     await removeRouting(context, record, netns, new Map([[ifname, own]]));
-  const families = ownedDefaultRoutes(pod, attachment, netns);
+  const families = ownedDefaultRoutes(pod, withStatusExtras(attachment), netns);
   await deleteMarked(pod, attachment, netns, deadline);
   const results = new Map(stored.results);
   results.delete(ifname);

@@ -25,10 +25,13 @@ import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRouting } from "../../state/record.ts";
 import type { RunningPod } from "./running-pod.ts";
 
-/** The families whose default route in the main table is over this attachment. */
+/**
+ * The families whose default route in the main table is over this attachment, or was
+ * requested for it: an earlier DEL that failed may have removed its interface.
+ */
 export function ownedDefaultRoutes(
   { context, stored }: RunningPod,
-  { ifname }: Attachment,
+  { ifname, extras }: Attachment,
   netns: string,
 ): ReadonlySet<Family> {
   const result = stored.results.get(ifname);
@@ -40,7 +43,11 @@ export function ownedDefaultRoutes(
     const names = podInterfaces(modernResult(result), ifname);
     const own = new Set(names.flatMap((name) => links.get(name) ?? []));
     const routes = exitRoutesOver(rtnetlink.routes(), own);
-    return new Set(routes.map(({ family }) => family));
+    const requested = extras?.defaultRoute ?? [];
+    return new Set([
+      ...routes.map(({ family }) => family),
+      ...requested.flatMap((gateway) => parseIp(gateway)?.family ?? []),
+    ]);
   } catch (error) {
     context.log().warn("failed to read the pod's default routes", {
       error: messageOf(error),
