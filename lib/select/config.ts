@@ -44,6 +44,7 @@ function loadSchema(): typeof configSchema {
   return require("./config-schema.ts");
 }
 
+export const defaultConfDir = "/etc/cni/net.d";
 export const defaultDataDir = "/var/lib/cni/genie";
 
 /** A loop, because `filter` is JavaScript that each call compiles (docs/performance.md). */
@@ -70,7 +71,7 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     },
     logLevel: keys.log_level ?? "warn",
     logFile: keys.logFile || undefined,
-    confDir: keys.confDir ?? "/etc/cni/net.d",
+    confDir: keys.confDir ?? defaultConfDir,
     binDirs: pluginDirectories(keys.binDir ?? []),
     dataDir: keys.dataDir ?? defaultDataDir,
     /** The directory of Multus' files, "" to ignore them. */

@@ -37,15 +37,15 @@ export const changePod: Command = {
   async run(input, { env, stdout }) {
     const text = new TextDecoder().decode(readStdin());
     const asked = parse(changeRequest, parseJson(text), Error);
-    const verb = verbs[asked.verb];
-    const node = contextOf(input, env, { command: verb.command });
-    const outcome = await outcomeOf(() => verb.run(node, asked, asked));
+    const handler = handlers[asked.verb];
+    const node = contextOf(input, env, { command: handler.command });
+    const outcome = await outcomeOf(() => handler.run(node, asked, asked));
     await stdout(`${JSON.stringify(outcome)}\n`);
     return 0;
   },
 };
 
-interface Verb {
+interface Handler {
   /** A wrong configuration stops an ADD only. */
   command: "ADD" | "DEL" | "CHECK";
   run(
@@ -55,7 +55,7 @@ interface Verb {
   ): Promise<PrintedOutcome>;
 }
 
-const verbs: Readonly<Record<ChangeRequest["verb"], Verb>> = {
+const handlers: Readonly<Record<ChangeRequest["verb"], Handler>> = {
   attach: {
     command: "ADD",
     run: (node, pod, { network = "", interface: ifname }) =>

@@ -1,6 +1,7 @@
 /** The directories of genie on a node, and the options that name them. */
 import { statSync } from "node:fs";
 import { quote } from "../../linux/text.ts";
+import { defaultConfDir, defaultDataDir } from "../../select/config.ts";
 import { type Input, UsageError } from "../command/input.ts";
 import { type Options, argsOf, optionsOf } from "../command/options.ts";
 import { Host } from "./host.ts";
@@ -24,9 +25,9 @@ export interface Directories {
 }
 
 export const defaultDirectories = {
-  confDir: "/etc/cni/net.d",
+  confDir: defaultConfDir,
   binDir: "/opt/cni/bin",
-  dataDir: "/var/lib/cni/genie",
+  dataDir: defaultDataDir,
 } as const;
 
 export const directoryOptions = optionsOf({
