@@ -181,7 +181,7 @@ function half<T>(list: readonly T[]): T[] {
   return list.slice(0, list.length >> 1);
 }
 
-/** Of a path of the API: `/api/v1/namespaces/shop/pods/web/status` → `pods/status`; a LIST names no object. */
+/** The resource of an API path: `/api/v1/namespaces/shop/pods/web/status` → `pods/status`; a LIST names no object. */
 function targetOf(path: string): { resource: string; isList: boolean } {
   const [plain = ""] = path.split("?");
   const parts = plain.split("/");

@@ -253,7 +253,7 @@ export function requestedDefaultRoute(
   return undefined;
 }
 
-/** By interface name, for the file of results: tables that were made, routes that were removed. */
+/** The tables that were made and the routes that were removed, by interface name, for the file of results. */
 export function tablesOf(
   attachments: readonly Attachment[],
   departures: readonly Departure[],

@@ -68,7 +68,7 @@ export async function statusForAgent(
   return due(await newAnnotations(context, pod, attachments, results));
 }
 
-/** Of a new sandbox: a pod with one network loses the preferences of an earlier one. */
+/** The annotations of a new sandbox: a pod with one network loses the preferences of an earlier sandbox. */
 async function newAnnotations(
   context: Context,
   pod: AnnotatedPod,

@@ -9,7 +9,7 @@ import { nonBlank } from "../linux/text.ts";
 import { type ConfigKeys, isOrdinary } from "./config-keys.ts";
 import type * as configSchema from "./config-schema.ts";
 
-/** With all defaults. Times are milliseconds. */
+/** The configuration with all defaults. Times are milliseconds. */
 export type GenieConfig = Readonly<ReturnType<typeof configOf>>;
 
 /** The capability with which runtimes send a pod's annotations (container-runtimes.md §1). */

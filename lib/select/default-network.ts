@@ -49,7 +49,7 @@ export function defaultNetworks(
   return defaults;
 }
 
-/** For a node without a default network, which can still have others. */
+/** The default networks; empty on a node without one, which can still have other networks. */
 export function defaultsOrNone(
   config: Pick<GenieConfig, "defaultPlugin">,
   networks: Networks,

@@ -18,7 +18,7 @@ const dnsName = text(isDnsName, "a DNS-1123 subdomain");
 const interfaceName =
   "an interface name (1 to 15 bytes, not . or .., without /, : and white space)";
 
-/** For the parts of `[namespace/]name[@interface]`. */
+/** The parts of `[namespace/]name[@interface]`. */
 export const shortElementSchema = object({
   name: dnsName,
   namespace: v.optional(dnsName),
@@ -106,7 +106,7 @@ const elementEntries = {
   "ipam-claim-reference": optionalText,
 };
 
-/** For keys in the spelling of the schema. */
+/** An element with keys in the spelling of this schema. */
 const jsonElement = object(elementEntries);
 const jsonElementInAnyCase = anyCase(elementEntries);
 

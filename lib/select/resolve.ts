@@ -15,7 +15,7 @@ export type NetworkOfDefinition = (
   reference: DefinitionReference,
 ) => Omit<Attachment, "ifname">;
 
-/** In the order of the choice. Throws 7. */
+/** The attachments of a choice, in its order. Throws 7. */
 export function resolve(
   { elements }: Choice,
   context: SelectionContext,

@@ -57,7 +57,7 @@ export type ResultFile =
   | { isAsWritten: true; entries: readonly ResultEntry[] }
   | { isAsWritten: false; entries: readonly unknown[] };
 
-/** Of a missing file. */
+/** The results of a missing file. */
 export const noResults: ResultFile = { isAsWritten: true, entries: [] };
 
 /** undefined for an unreadable text. Throws JsonError. */

@@ -188,7 +188,7 @@ function requireCompatible(
   requireOneDefaultRoute(requesting.map(displayName));
 }
 
-/** Without the devices that the pod's other networks have. */
+/** The context in which the devices of the pod's other networks are in use. */
 function withFreeDevices({ context, record }: RunningPod): Context {
   const { dependencies } = context;
   const inUse = devicesOf(record);

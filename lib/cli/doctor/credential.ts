@@ -168,7 +168,7 @@ function boundPod({ config, host }: Node): BoundPod | undefined {
   return { namespace, name, uid: ownText(pod, "uid") ?? "" };
 }
 
-/** By the kubelet's directory, which needs no request, else the API server. Throws if neither knows. */
+/** Asks the kubelet's directory, which needs no request, else the API server. Throws if neither knows. */
 async function podExists(
   pod: BoundPod,
   { host, config, terminal }: Node,

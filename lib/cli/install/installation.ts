@@ -71,7 +71,7 @@ export class Installation {
     });
   }
 
-  /** For a process that installs genie again and again: {@link keepInstalled}. */
+  /** Calls {@link keepInstalled}, for a process that installs genie repeatedly. */
   keep(): boolean {
     return keepInstalled(this.#request.directories);
   }
