@@ -47,7 +47,7 @@ export function resolve(
   return attachments;
 }
 
-/** Of an element's requests, its ports do not replace the runtime's: those are the pod's `hostPort`. */
+/** The runtime's arguments and an element's. Ports are joined: the runtime's are the pod's `hostPort`. */
 function withRequests(
   runtimeConfig: Readonly<Record<string, unknown>>,
   requests: Readonly<Record<string, unknown>>,
