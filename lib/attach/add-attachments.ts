@@ -1,6 +1,6 @@
 /**
- * The attachments of an ADD: the record of the executions, the delegates in order,
- * their results (state.md "ADD", "The record").
+ * The attachments of an ADD: its record is written, the delegates are executed in order,
+ * their results are written (state.md "ADD").
  */
 import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import type { Caller } from "../cni/invoke.ts";
@@ -8,7 +8,7 @@ import { addNetwork, delNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { isNamespace, mountNamespace, namespaceId } from "../linux/netns.ts";
+import { isNamespace } from "../linux/netns.ts";
 import {
   type Attachment,
   type Extras,
@@ -17,18 +17,14 @@ import {
 } from "../select/attachment.ts";
 import type { Lock } from "../state/lock.ts";
 import { withSharedRecords } from "../state/records-lock.ts";
-import {
-  type AttachmentRecord,
-  resultsByKey,
-  withoutExtras,
-} from "../state/record.ts";
-import { formatVersion } from "../state/record-text.ts";
+import { resultsByKey } from "../state/record.ts";
 import type { DueStatus } from "../state/stored-results.ts";
 import type { WrittenFile } from "../state/record-files.ts";
 import type { PodNetworks } from "./choice/choose.ts";
 import { type Context, prefixNetwork } from "./context.ts";
 import { delegateCaller, runtimeConf } from "./delegates.ts";
 import type { PodRouting } from "./default-route.ts";
+import { newRecord, withAttachments } from "./new-record.ts";
 import type { AddState, PresentAttachments } from "./rollback.ts";
 
 /** The part of a pod's networks that an ADD executes. */
@@ -114,44 +110,6 @@ async function writeRecord(
   const sync = syncOnce(file);
   const results = present ? [...present.results] : [];
   return { ...networks, record, present, touched: [], results, sync };
-}
-
-/** The record of a running pod with more attachments. */
-function withAttachments(
-  { record, results }: PresentAttachments,
-  attachments: readonly Attachment[],
-): AttachmentRecord {
-  const added = attachments.slice(results.length).map(withoutExtras);
-  return { ...record, attachments: [...record.attachments, ...added] };
-}
-
-/** The record of attachments before their execution (state.md "The record"). */
-export function newRecord(
-  { request, dependencies, pod, path }: Context,
-  attachments: readonly Attachment[],
-  auxiliary?: Attachment,
-): AttachmentRecord {
-  const { containerId, ifname, netns, config } = request;
-  const executed: Attachment[] = [];
-  for (const attachment of attachments)
-    executed.push(withoutExtras(attachment));
-  return {
-    formatVersion,
-    containerId,
-    ifname,
-    netns,
-    netnsId: namespaceId(netns),
-    mountNamespace: mountNamespace(),
-    network: config.name,
-    pod,
-    time: dependencies.now().toISOString(),
-    bootId: dependencies.bootId(),
-    // One more than whole milliseconds: the record must not seem older to GC than it is.
-    uptimeMs: dependencies.uptimeMs() + 1,
-    path: [...path],
-    attachments: executed,
-    ...(auxiliary && { auxiliary }),
-  };
 }
 
 function syncOnce(file: WrittenFile): () => unknown {

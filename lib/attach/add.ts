@@ -8,7 +8,7 @@ import type { Deadline } from "../linux/deadline.ts";
 import { type Lock, withContainerLock } from "../state/lock.ts";
 import { RecordError } from "../state/record.ts";
 import { boundedText } from "../state/record-text.ts";
-import { type StatusReport, attach, newRecord } from "./add-attachments.ts";
+import { type StatusReport, attach } from "./add-attachments.ts";
 import { type PodNetworks, choose } from "./choice/choose.ts";
 import {
   type AnnotatedPod,
@@ -23,6 +23,7 @@ import {
   readNetworks,
   refuseNested,
 } from "./context.ts";
+import { newRecord } from "./new-record.ts";
 
 export async function add(context: Context): Promise<Result> {
   const { request, records, config } = context;

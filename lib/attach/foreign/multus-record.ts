@@ -17,8 +17,8 @@ import { readOwnFileIfAny } from "../../linux/own-files.ts";
 import { quote } from "../../linux/text.ts";
 import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
-import { newRecord } from "../add-attachments.ts";
 import type { Context } from "../context.ts";
+import { newRecord } from "../new-record.ts";
 import { multusPath } from "./foreign-records.ts";
 import {
   decodedObject,
