@@ -81,21 +81,22 @@ export function namespacesOfText(text: string): Map<string, Annotations> {
   );
 }
 
-/** The pod of an object of the API server. */
+/** The pod of an object of the API server, whose client makes a Date of each time. */
 export function podOfApi(pod: V1Pod): PodView {
-  return viewOf(sourceOf("Pod", pod, pod));
+  const json: unknown = JSON.parse(JSON.stringify(pod));
+  return viewOf(sourceOf("Pod", json, json));
 }
 
 /** The parts of an object that make a pod. */
 interface Source {
   kind: string;
-  object: object;
+  object: unknown;
   /** The pod itself or the template. */
-  pod: object;
+  pod: unknown;
   name: string;
 }
 
-function sourceOf(kind: string, object: object, pod: object): Source {
+function sourceOf(kind: string, object: unknown, pod: unknown): Source {
   const metadata = own(object, "metadata");
   const name =
     ownText(metadata, "name") || ownText(metadata, "generateName") || "";
@@ -153,7 +154,7 @@ function viewOf(source: Source, namespace?: string): PodView {
 }
 
 /** A common mistake: the annotation is on the workload and not in its template. */
-function misplacedIn(workload: object, inTemplate: Annotations): string[] {
+function misplacedIn(workload: unknown, inTemplate: Annotations): string[] {
   const value = own(own(workload, "metadata"), "annotations");
   return networkAnnotations.filter(
     (key) =>

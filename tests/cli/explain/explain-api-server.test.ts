@@ -10,6 +10,27 @@ import { args, bridge, explained, nodeOf, portmap } from "./explained.ts";
 afterAll(removeCerts);
 
 describe("explain, a pod of the API server", () => {
+  test.each([[["web", "-n", "shop"]], [["-A", "--node=n1"]]])(
+    "%j: a pod that is being deleted is explained as before",
+    async (words) => {
+      await using server = await startApiServer();
+      server.pods.put({
+        metadata: {
+          namespace: "shop",
+          name: "web",
+          creationTimestamp: "2026-01-02T03:04:05Z",
+          deletionTimestamp: "2026-01-02T03:05:05Z",
+        },
+        spec: { nodeName: "n1" },
+        status: { startTime: "2026-01-02T03:04:06Z" },
+      });
+      using node = await nodeOf(server);
+      expect(JSON.stringify(await explained(node, words))).toContain(
+        '"pod":{"namespace":"shop","name":"web"}',
+      );
+    },
+  );
+
   test("without -f, the pod and its definitions come from the API server", async () => {
     await using server = await startApiServer();
     server.pods.put({

@@ -140,6 +140,7 @@ async function checkExplain(report: Report, pod: string): Promise<void> {
       const yaml = await explain(pod, "-o", "yaml");
       expectEqual("yaml", Bun.YAML.parse(yaml.stdout), JSON.parse(json.stdout));
       const all = await explain("-A", "-o=json");
+      expectMatch("-A", all.stdout || all.stderr, /^\[/);
       const listed = JSON.parse(all.stdout) as { pod: { name: string } }[];
       expectEqual(
         "-A",
