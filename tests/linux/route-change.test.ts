@@ -257,6 +257,14 @@ test.each([
   expect(after.main.toSorted()).toEqual(before.main.toSorted());
 });
 
+test("planDefaultRoutes, an advertised route of metric 1: the owner's gets 1, as 0 means 1024", async () => {
+  await using pod = await startPod(`ip -6 route add default via fd00::1 dev eth0
+    ip -6 route add default via fe80::9 dev net1 proto ra metric 1`);
+  using routing = new Rtnetlink(pod.path);
+  const { addRoutes } = planFor(routing, {});
+  expect(addRoutes.map(({ metric }) => metric)).toEqual([1]);
+});
+
 test("planDefaultRoutes, keep: what a router advertises is not remembered, it comes again", async () => {
   await using pod = await startPod(
     "ip -6 route add default via fd00::1 dev eth0 proto ra",

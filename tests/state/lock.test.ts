@@ -21,6 +21,7 @@ import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/flock.ts";
 import { isWorkedOn, lockContainer, lockIfLeft } from "../../lib/state/lock.ts";
+import { isStillNamed } from "../../lib/state/lock-file.ts";
 import {
   withRecordsAlone,
   withSharedRecords,
@@ -240,6 +241,17 @@ describe.each<[string, (path: string) => unknown]>([
     expect(await isWorkedOn(at.dataDir, "c1")).toBe(false);
     expect(lockIfLeft(at.path)).toBeUndefined();
   });
+});
+
+test("isStillNamed, a pipe that another genie replaced by its lock: the lock stays", () => {
+  using at = node();
+  const path = `${at.dataDir}/lock`;
+  Bun.spawnSync(["mkfifo", path]);
+  const fd = openSync(path, "r+");
+  rmSync(path);
+  writeFileSync(path, "");
+  expect([isStillNamed(path, fd), existsSync(path)]).toEqual([false, true]);
+  closeSync(fd);
 });
 
 test("lockContainer, a directory has the lock's name: it is moved aside", async () => {
