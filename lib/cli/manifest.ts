@@ -144,16 +144,7 @@ const noDaemonSet =
   "# Without a DaemonSet: it needs --image, the image that `make image` builds and you push.\n";
 
 function manifestOptions(input: Input): ManifestOptions {
-  const image = input.text("image");
-  const namespace = input.text("namespace") ?? "kube-system";
-  if (image !== undefined && !imagePattern.test(image))
-    throw new UsageError(
-      `--image: ${quote(image)} is not the name of an image`,
-    );
-  if (!namespacePattern.test(namespace))
-    throw new UsageError(
-      `--namespace: ${quote(namespace)} is not the name of a namespace`,
-    );
+  requireNames(input);
   const byNode = input.flag("node-credentials");
   const byAccount = input.flag("service-account");
   const kubeconfig = input.path("kubeconfig");
@@ -166,8 +157,8 @@ function manifestOptions(input: Input): ManifestOptions {
   const directories = directoriesOf(input);
   const dataDir = settings.get("dataDir");
   return {
-    image,
-    namespace,
+    image: input.text("image"),
+    namespace: namespaceOf(input),
     credential: byNode ? "node" : byAccount ? "account" : "default",
     defaultNetwork: input.text("default"),
     directories: {
@@ -188,6 +179,24 @@ function manifestOptions(input: Input): ManifestOptions {
     },
     isUninstall: input.flag("uninstall"),
   };
+}
+
+/** Throws UsageError for an invalid image or namespace. */
+function requireNames(input: Input): void {
+  const image = input.text("image");
+  const namespace = namespaceOf(input);
+  if (image !== undefined && !imagePattern.test(image))
+    throw new UsageError(
+      `--image: ${quote(image)} is not the name of an image`,
+    );
+  if (!namespacePattern.test(namespace))
+    throw new UsageError(
+      `--namespace: ${quote(namespace)} is not the name of a namespace`,
+    );
+}
+
+function namespaceOf(input: Input): string {
+  return input.text("namespace") ?? "kube-system";
 }
 
 /** A relative path would be one of the machine that prints the manifest. */

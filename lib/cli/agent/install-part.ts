@@ -23,21 +23,16 @@ export async function installPart(
     { account: accountOf(input) },
     terminal,
   );
-  const report = (steps: readonly Step[]): void => {
-    for (const { outcome, text } of steps)
-      log(outcome === "warning" ? "warn" : "info", text, { install: outcome });
-  };
-  const failed = (error: string, isWaiting: boolean): void => {
-    if (isWaiting) log("warn", `waiting: ${error}`);
-    else log("error", "failed to install", { error });
-  };
   let isInstalled = false;
   const first = Promise.withResolvers<void>();
   const start = (): Promise<void> =>
-    watch(installRounds(installation, report), {
+    watch(installRounds(installation, reporter(log)), {
       intervalMs,
       health: input.path("health"),
-      failed,
+      failed(error, isWaiting) {
+        if (isWaiting) log("warn", `waiting: ${error}`);
+        else log("error", "failed to install", { error });
+      },
       ended(problem) {
         isInstalled = problem === "";
         first.resolve();
@@ -56,5 +51,12 @@ export async function installPart(
       started = undefined;
       return rounds;
     },
+  };
+}
+
+function reporter(log: Agent["log"]): (steps: readonly Step[]) => void {
+  return (steps) => {
+    for (const { outcome, text } of steps)
+      log(outcome === "warning" ? "warn" : "info", text, { install: outcome });
   };
 }
