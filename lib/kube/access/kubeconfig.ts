@@ -234,7 +234,7 @@ function execOf(exec: JsonObject, { where, directory }: Origin): ExecConfig {
   };
 }
 
-/** `-data` has precedence over the file, as in client-go. */
+/** `-data` has precedence over the file, as in client-go; kubectl refuses both. */
 function pemSourceOf(
   entry: JsonObject,
   key: string,

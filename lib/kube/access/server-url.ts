@@ -4,7 +4,7 @@
  * nothing: a URL may contain a password. Pure.
  */
 import { parseIp } from "../../linux/address.ts";
-import { bytesOf, wholeNumber } from "../../linux/text.ts";
+import { wholeNumber } from "../../linux/text.ts";
 import type { Env } from "../../cni/environment.ts";
 
 export interface ServerUrl {
@@ -168,8 +168,9 @@ function readHost(host: string): string | UrlProblem {
 /** A name or an IPv4 address. */
 function readName(text: string): string | UrlProblem {
   if (parseIp(text)) return text;
-  const name = isAscii(text) ? text : internationalized(text);
-  if (name === undefined || !isName(name))
+  const isAscii = !/[\u0080-\uffff]/.test(text);
+  const name = isAscii ? text : internationalized(text);
+  if (name === undefined || !/^[\w.~-]+$/.test(name))
     return { problem: "the host has a character that no name has" };
   // Some readers read 10.1 as 10.0.0.1, and 010.0.0.1 as 8.0.0.1.
   if (/(?:^|\.)(?:\d+|0x[\da-f]*)\.?$/i.test(name))
@@ -177,28 +178,9 @@ function readName(text: string): string | UrlProblem {
   return name;
 }
 
-function isAscii(text: string): boolean {
-  return bytesOf(text).length === text.length;
-}
-
 /** In Punycode, as Go's clients resolve it. */
 function internationalized(name: string): string | undefined {
   return URL.parse(`https://${name}`)?.hostname;
-}
-
-/** Letters, digits and `-._~`. */
-function isName(name: string): boolean {
-  for (let i = 0; i < name.length; i++) {
-    const code = name.charCodeAt(i);
-    const letter = code | 0x20;
-    const is =
-      (letter >= 0x61 && letter <= 0x7a) ||
-      (code >= 0x2d && code <= 0x39 && code !== 0x2f) ||
-      code === 0x5f ||
-      code === 0x7e;
-    if (!is) return false;
-  }
-  return true;
 }
 
 function withoutApi(path: string): string {
