@@ -22,24 +22,15 @@ export interface Transport {
   connect(access: Access, credential: Credential): void;
 }
 
-interface Kept {
-  connection: Connection;
-  access: Access;
-  client: Credential["client"];
-}
-
 /** `sessionFile` is where TLS sessions are kept; absent: nowhere. */
 export function createTransport(sessionFile?: string): Transport {
-  let kept: Kept | undefined;
+  let kept: { connection: Connection; access: Access } | undefined;
+  // The client certificate is the same as long as the access is.
   const open = (access: Access, { client }: Credential, file?: string) => {
-    if (
-      kept?.access !== access ||
-      kept.client !== client ||
-      !kept.connection.isOpen
-    ) {
+    if (kept?.access !== access || !kept.connection.isOpen) {
       const { server: url, tls } = access;
       const server = { url, tls: tls && { ...tls, ...client } };
-      kept = { connection: new Connection(server, file), access, client };
+      kept = { connection: new Connection(server, file), access };
     }
     return kept.connection;
   };

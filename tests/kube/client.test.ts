@@ -296,6 +296,22 @@ describe("retry", () => {
       ["genie", 200],
     ]);
   });
+
+  test("retry, 401 then the kubeconfig has another server: that one is asked", async () => {
+    await using other = await startApiServer();
+    other.pods.put(pod);
+    const stale = server.kubeconfig({ user: { token: "stale" } });
+    const fresh = await Bun.file(other.kubeconfig()).text();
+    server.inject({
+      kind: "answer",
+      status: 401,
+      body: "{}",
+      match: () => Bun.write(stale, fresh) !== undefined,
+    });
+    const kube = kubeOf({ kubeconfig: stale });
+    expect(await kube.getPod("shop", "web")).toStrictEqual(podAnswer);
+    expect([server.requests.length, other.requests.length]).toEqual([1, 1]);
+  });
 });
 
 describe("tried", () => {
