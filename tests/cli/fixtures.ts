@@ -2,6 +2,7 @@
  * What the tests of this room share: a node's directories, a terminal that keeps what
  * is written to it, records.
  */
+import { mock } from "bun:test";
 import {
   mkdirSync,
   mkdtempSync,
@@ -16,11 +17,22 @@ import { dirname, join } from "node:path";
 import { runCommand } from "../../lib/cli/main.ts";
 import type { Terminal } from "../../lib/cli/command/terminal.ts";
 import { Host } from "../../lib/cli/node/host.ts";
+import * as settings from "../../lib/cli/node/runtime-settings.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { directoryOptions } from "../support/node.ts";
 import { attachmentOf, recordOf, resultsOf } from "../support/records.ts";
+
+/** The configuration of a runtime that this machine has is none of a node in a directory. */
+const { runtimeSettings } = settings;
+await mock.module("../../lib/cli/node/runtime-settings.ts", () => ({
+  ...settings,
+  runtimeSettings: (host: Host) =>
+    runtimeSettings(host).filter(
+      ({ file }) => !host.isOwnRoot || file.startsWith(tmpdir()),
+    ),
+}));
 
 /** The output of a command and its exit code. */
 export interface Ended {
