@@ -135,7 +135,7 @@ test.each<[string, Access, string]>([
     };
     const { code, msg } = await thrownBy(getPod(foreign));
     expect(code).toBe(11);
-    expect(msg.replace("UNABLE_TO_GET_ISSUER_CERT_LOCALLY", reason)).toEndWith(
+    expect(msg.replace(/UNABLE_TO_\w+/, reason)).toEndWith(
       `certificate not trusted: ${reason}`,
     );
     expect(resumed).toEqual([false]);

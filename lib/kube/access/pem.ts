@@ -35,6 +35,52 @@ export function readPem(
   );
 }
 
+/** Whether each certificate of a PEM text is its own issuer. */
+export function hasOnlyRoots(pem: string): boolean {
+  const [, ...blocks] = pem.split("-----BEGIN CERTIFICATE-----");
+  for (const block of blocks) {
+    const base64 = block.slice(0, block.indexOf("-----"));
+    try {
+      if (!isOwnIssuer(Uint8Array.fromBase64(base64))) return false;
+    } catch {
+      return false;
+    }
+  }
+  return blocks.length > 0;
+}
+
+/** RFC 5280 §4.1: the issuer and the subject of a certificate in DER. */
+function isOwnIssuer(der: Uint8Array): boolean {
+  let at = elementOf(der, elementOf(der, 0).start).start;
+  // The version may be absent.
+  if (der[at] === 0xa0) at = elementOf(der, at).end;
+  const serialNumber = elementOf(der, at);
+  const signature = elementOf(der, serialNumber.end);
+  const issuer = elementOf(der, signature.end);
+  const validity = elementOf(der, issuer.end);
+  const subject = elementOf(der, validity.end);
+  const name = (start: number, end: number) => der.subarray(start, end).toHex();
+  return (
+    issuer.end > issuer.start &&
+    name(issuer.start, issuer.end) === name(subject.start, subject.end)
+  );
+}
+
+/** The content of the DER element at a position. */
+function elementOf(
+  der: Uint8Array,
+  at: number,
+): { start: number; end: number } {
+  let length = der[at + 1] ?? 0;
+  let start = at + 2;
+  if (length >= 0x80) {
+    const lengthEnd = start + length - 0x80;
+    for (length = 0; start < lengthEnd; start++)
+      length = length * 256 + (der[start] ?? 0);
+  }
+  return { start, end: start + length };
+}
+
 function decodeBase64(base64: string): string {
   try {
     return textOf(Uint8Array.fromBase64(base64));
