@@ -1,6 +1,8 @@
 /** agent.md "Audit". Findings of pods with records: tests/integration/audit.test.ts. */
 import type { V1Pod } from "@kubernetes/client-node";
 import { describe, expect, test } from "bun:test";
+import type { Agent } from "../../lib/agent/part.ts";
+import { tellFindings } from "../../lib/agent/report/audit-events.ts";
 import {
   type Finding,
   asksForNetworks,
@@ -47,6 +49,42 @@ describe("auditPods", () => {
     };
     const audit = await auditPods([pod], context, (path) => path);
     expect(audit.findings).toEqual(expected);
+  });
+});
+
+describe("tellFindings", () => {
+  test("told by the second audit that has it; nothing of a pod in order, or that ended", async () => {
+    using directory = temporaryDirectory();
+    const dataDir = `${directory.path}/data`;
+    const config = { name: "genie", type: "genie", dataDir };
+    const stop = new AbortController();
+    const pod = (name: string, annotations: object, phase = "Running") => ({
+      metadata: { namespace: "shop", name, uid: name, annotations },
+      status: { phase },
+    });
+    const misspelt = { "cni.io": "a" };
+    const pods = [
+      pod("ended", misspelt, "Succeeded"),
+      pod("in-order", {}),
+      pod("misspelt", misspelt),
+    ];
+    const told: string[] = [];
+    let audits = 0;
+    const agent = {
+      context: contextOf({ command: "STATUS", config }),
+      place: (path: string) => path,
+      pods: () => ({
+        listed: Promise.resolve(),
+        list: () => (audits++, pods),
+      }),
+      log: () => {},
+      event({ name }: { name?: string }, _: string, reason: string) {
+        told.push(`${audits}: ${reason} of ${name}`);
+        stop.abort();
+      },
+    };
+    await tellFindings(agent as unknown as Agent, stop.signal);
+    expect(told).toEqual(["2: MisspeltAnnotation of misspelt"]);
   });
 });
 
