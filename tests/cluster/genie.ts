@@ -1,10 +1,11 @@
 /**
  * genie on the node, as an operator uses it.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Daemon, type DaemonOptions } from "./daemon.ts";
 import { type Place, firstNode, server } from "./place.ts";
-import { extra } from "./networks.ts";
+import { confDir, extra } from "./networks.ts";
 import type { Cluster } from "./node.ts";
 import { run } from "../../scripts/run.ts";
 import { until } from "./until.ts";
@@ -100,20 +101,20 @@ export function agentOf(
   });
 }
 
-/** containerd has read the configuration that is on disk now: it says so, in its time. */
+/**
+ * containerd has read the files as the change left them. It takes the events of its
+ * directory one by one: when it logs that of a marker, it has read what came before.
+ */
 export async function untilRuntimeReads(
   { runtime }: Cluster,
-  change: () => void | Promise<void>,
+  change: () => unknown,
 ): Promise<void> {
-  const before = reloads(runtime.daemon.log());
   await change();
-  await until(
-    "containerd to read its CNI directory",
-    10,
-    () => reloads(runtime.daemon.log()) > before,
+  const marker = `.read-${crypto.randomUUID()}`;
+  const path = join(confDir, marker);
+  writeFileSync(path, "");
+  rmSync(path);
+  await until("containerd to read its CNI directory", 30, () =>
+    runtime.daemon.log().includes(marker),
   );
-}
-
-function reloads(log: string): number {
-  return log.split("cni conf dir").length;
 }

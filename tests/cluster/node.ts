@@ -14,6 +14,8 @@ import type { Parts } from "./parts.ts";
 import { firstNode, nodeAddress } from "./place.ts";
 import { groupName } from "./private.ts";
 import { run } from "../../scripts/run.ts";
+import { expectEqual } from "./expect.ts";
+import { until } from "./until.ts";
 
 export interface Cluster extends ControlPlane {
   parts: Parts;
@@ -112,16 +114,8 @@ export function requestsOf(
   name: string,
   since = new Date(0),
 ): Request[] {
-  return readFileSync(auditLog, "utf8")
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as AuditEvent)
-    .filter(
-      ({ userAgent, objectRef, requestReceivedTimestamp }) =>
-        userAgent === "genie" &&
-        objectRef?.name === name &&
-        new Date(requestReceivedTimestamp) >= since,
-    )
+  return auditOf(auditLog, since)
+    .filter(({ objectRef }) => objectRef?.name === name)
     .map(({ verb, objectRef, user, responseStatus }) => ({
       verb,
       resource: [objectRef?.resource, objectRef?.subresource]
@@ -131,6 +125,33 @@ export function requestsOf(
       user: user.username,
       code: responseStatus.code,
     }));
+}
+
+/** Waits for them: the API server may log a request after its answer. */
+export async function expectRequests(
+  expected: readonly string[],
+  ...of: Parameters<typeof requestsOf>
+): Promise<void> {
+  await until(`the requests for ${of[1]}`, 10, () => {
+    const seen = requestsOf(...of);
+    const texts = seen.map(
+      ({ verb, resource, user, code }) => `${verb} ${resource} ${user} ${code}`,
+    );
+    expectEqual("requests", texts, expected);
+    return true;
+  });
+}
+
+/** All of genie's requests since a moment. The last line may be incomplete. */
+export function auditOf(auditLog: string, since: Date): AuditEvent[] {
+  return readFileSync(auditLog, "utf8")
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as AuditEvent)
+    .filter(
+      ({ userAgent, requestReceivedTimestamp }) =>
+        userAgent === "genie" && new Date(requestReceivedTimestamp) >= since,
+    );
 }
 
 interface AuditEvent {

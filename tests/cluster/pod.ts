@@ -1,7 +1,7 @@
 /**
  * Pods for the checks: made, waited for, looked into, removed, with kubectl.
  */
-import { expectEqual } from "./expect.ts";
+import { expectEqual, expectMatch } from "./expect.ts";
 import type { Kubectl } from "./kubectl.ts";
 import { nodeName } from "./kubelet.ts";
 import { until } from "./until.ts";
@@ -88,15 +88,16 @@ export async function events(
   return (await Promise.all(texts)).join("");
 }
 
-/** Waits until an event of a pod has that reason; the events. */
+/** Waits until an event of a pod says so; the events. */
 export function eventOf(
   kubectl: Kubectl,
   pod: string,
-  reason = "FailedCreatePodSandBox",
+  pattern: RegExp,
 ): Promise<string> {
-  return until(`event ${reason} of ${pod}`, 30, async () => {
+  return until(`an event of ${pod}`, 30, async () => {
     const text = await events(kubectl, pod);
-    return text.includes(reason) && text;
+    expectMatch("events", text, pattern);
+    return text;
   });
 }
 
@@ -146,24 +147,17 @@ export async function addresses(
   );
 }
 
-/** Throws Error when there is no answer. */
-export async function ping(
+/** Waits for an answer: a new link may lose the first packet. */
+export function ping(
   kubectl: Kubectl,
   from: string,
   to: string,
 ): Promise<string> {
-  const said = await kubectl.run(
-    "exec",
-    from,
-    "--",
-    "ping",
-    "-c",
-    "1",
-    "-W",
-    "3",
-    to,
-  );
-  return said.split("\n")[1] ?? "";
+  const command = ["ping", "-c", "1", "-W", "3", to];
+  return until(`an answer from ${to} to ${from}`, 10, async () => {
+    const said = await kubectl.run("exec", from, "--", ...command);
+    return said.split("\n")[1] ?? "";
+  });
 }
 
 export async function deletePods(

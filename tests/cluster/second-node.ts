@@ -73,7 +73,7 @@ export async function startSecondNode(
     env: { ...process.env, ROOT: root },
     stdio: ["ignore", "inherit", "inherit"],
   });
-  await until("the second machine", 10, () => existsSync(join(root, "ready")));
+  await until("the second machine", 30, () => existsSync(join(root, "ready")));
   const first = firstProcess(machine.pid);
   const enter = [
     "nsenter",
@@ -132,7 +132,10 @@ async function joinNetwork(
   inside: (...cmd: string[]) => Promise<string>,
 ): Promise<void> {
   const ip = (text: string) => text.split(" ");
-  await run(ip(`ip link add node2 type veth peer name uplink netns ${pid}`));
+  // The kernel removes the link of an earlier one in its own time.
+  await until("the link to the first node", 30, () =>
+    run(ip(`ip link add node2 type veth peer name uplink netns ${pid}`)),
+  );
   await run(ip("ip link set node2 master node0 up"));
   await inside(...ip(`ip address add ${address}/24 dev uplink`));
   await inside(...ip("ip link set uplink up"));

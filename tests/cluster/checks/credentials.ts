@@ -14,7 +14,7 @@ import {
   writeToken,
 } from "../genie.ts";
 import { kubeletConf, nodeName } from "../kubelet.ts";
-import { type Cluster, requestsOf } from "../node.ts";
+import { type Cluster, expectRequests } from "../node.ts";
 import {
   createPods,
   deletePods,
@@ -147,9 +147,13 @@ async function expectRights(cluster: Cluster): Promise<string> {
   const lines: string[] = [];
   for (const [allowed, ...what] of rights) {
     const words = ["auth", "can-i", ...what, `--as=${account}`];
-    const { stdout } = await cluster.kubectl.attempt(...words);
-    expectEqual(what.join(" "), stdout.trim(), allowed ? "yes" : "no");
-    lines.push(`${stdout.trim().padEnd(3)} ${what.join(" ")}`);
+    // The API server learns of roles by a watch.
+    const said = await until("the rights", 10, async () => {
+      const { stdout } = await cluster.kubectl.attempt(...words);
+      expectEqual(what.join(" "), stdout.trim(), allowed ? "yes" : "no");
+      return stdout.trim();
+    });
+    lines.push(`${said.padEnd(3)} ${what.join(" ")}`);
   }
   return lines.join("\n");
 }
@@ -158,7 +162,9 @@ async function expectOwnAnnotations(cluster: Cluster): Promise<string> {
   await createPods(cluster.kubectl, { victim: {} });
   try {
     const path = "/api/v1/namespaces/default/pods/victim/status";
-    return await expectHeld(cluster, path, patches);
+    return await until("the policy", 20, () =>
+      expectHeld(cluster, path, patches),
+    );
   } finally {
     await deletePods(cluster.kubectl, "victim");
   }
@@ -197,8 +203,7 @@ async function expectRenewal(cluster: Cluster): Promise<string> {
   );
   await kubectl.apply([podObject("token", { [networks]: "extra" })]);
   try {
-    const said = await eventOf(kubectl, "token");
-    expectMatch("event", said, /401|Unauthorized/);
+    const said = await eventOf(kubectl, "token", /401|Unauthorized/);
     await writeToken(cluster);
     await waitReady(kubectl, "token");
     return `${said}\n${await table(kubectl)}`;
@@ -216,15 +221,11 @@ async function expectNodeCredential(cluster: Cluster): Promise<string> {
     await createPods(kubectl, {
       node: { cni: "flannel,canal", [networks]: "extra" },
     });
-    expectEqual("requests", requestsOf(auditLog, "node"), [
-      {
-        verb: "patch",
-        resource: "pods/status",
-        name: "node",
-        user: `system:node:${nodeName}`,
-        code: 200,
-      },
-    ]);
+    await expectRequests(
+      [`patch pods/status system:node:${nodeName} 200`],
+      auditLog,
+      "node",
+    );
     const status = await statusOf(kubectl, "node");
     expectMatch(networkStatus, status, /"interface":"net[13]"/);
     return `${await table(kubectl)}${networkStatus}: ${status}`;

@@ -6,11 +6,17 @@ import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { version } from "../../../package.json";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
-import { account, applyManifest, install, installed } from "../genie.ts";
+import {
+  account,
+  applyManifest,
+  install,
+  installed,
+  untilRuntimeReads,
+} from "../genie.ts";
 import type { Kubectl } from "../kubectl.ts";
 import { nodeName } from "../kubelet.ts";
 import { binDir, confDir, prefixes } from "../networks.ts";
-import { type Cluster, requestsOf } from "../node.ts";
+import { type Cluster, expectRequests } from "../node.ts";
 import { addresses, createPods, deletePods, networks } from "../pod.ts";
 import type { Report } from "../report.ts";
 import { run } from "../../../scripts/run.ts";
@@ -74,7 +80,9 @@ export async function checkDaemonSet(
   );
   await report.check("it puts back a configuration that went", async () => {
     rmSync(config);
-    await until("the file", 30, () => Bun.file(config).exists());
+    await untilRuntimeReads(cluster, () =>
+      until("the file", 30, () => Bun.file(config).exists()),
+    );
   });
   await report.check(
     "`genie manifest --uninstall | kubectl replace` waits for a pod that needs genie, then removes genie",
@@ -91,8 +99,10 @@ export async function checkDaemonSet(
 /** The log of its pod once it is ready. */
 async function apply(cluster: Cluster, ...options: string[]): Promise<string> {
   const { kubectl } = cluster;
-  await applyManifest(cluster, [image, ...options], []);
-  await kubectl.run("rollout", "status", ...set, "--timeout=60s");
+  await untilRuntimeReads(cluster, async () => {
+    await applyManifest(cluster, [image, ...options], []);
+    await kubectl.run("rollout", "status", ...set, "--timeout=60s");
+  });
   return kubectl.run("logs", ...set);
 }
 
@@ -105,8 +115,7 @@ async function expectServed(
   await createPods(kubectl, { [pod]: { [networks]: "extra" } });
   const seen = await addresses(kubectl, pod);
   expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
-  const users = requestsOf(auditLog, pod).map((request) => request.user);
-  expectEqual("users", users, [user]);
+  await expectRequests([`patch pods/status ${user} 200`], auditLog, pod);
   await deletePods(kubectl, pod);
 }
 

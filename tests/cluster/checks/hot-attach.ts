@@ -109,8 +109,10 @@ async function expectRemoved(kubectl: Kubectl): Promise<string> {
   await annotate(kubectl);
   await untilTold(kubectl, "virt-launcher", "eth0");
   const address = before[hotplugged.interface] ?? "";
-  const leases = readdirSync("/var/lib/cni/networks/extra");
-  expectEqual("lease", leases.includes(address), false);
+  await until("its address to be free", 10, () => {
+    const leases = readdirSync("/var/lib/cni/networks/extra");
+    return !leases.includes(address);
+  });
   await kubectl.apply([extra]);
   return address;
 }

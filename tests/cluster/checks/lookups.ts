@@ -4,10 +4,9 @@
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expectEqual, expectMatch } from "../expect.ts";
 import { account, install, untilRuntimeReads } from "../genie.ts";
 import { confDir } from "../networks.ts";
-import { type Cluster, requestsOf } from "../node.ts";
+import { type Cluster, expectRequests } from "../node.ts";
 import { createPods, deletePods, eventOf, podObject } from "../pod.ts";
 import type { Report } from "../report.ts";
 
@@ -27,15 +26,7 @@ export async function checkLookups(
       await untilRuntimeReads(cluster, withoutCapability);
       try {
         await createPods(kubectl, { older: { cni: "canal" } });
-        expectEqual("requests", requestsOf(auditLog, "older"), [
-          {
-            verb: "get",
-            resource: "pods",
-            name: "older",
-            user: account,
-            code: 200,
-          },
-        ]);
+        await expectRequests([`get pods ${account} 200`], auditLog, "older");
         return await kubectl.run("get", "pod", "older", "-o", "wide");
       } finally {
         await kubectl.run("delete", "pod", "older");
@@ -51,13 +42,11 @@ export async function checkLookups(
     async () => {
       await kubectl.apply([podObject("unknown", { cni: "nonesuch" })]);
       try {
-        const said = await eventOf(kubectl, "unknown");
-        expectMatch(
-          "event",
-          said,
+        return await eventOf(
+          kubectl,
+          "unknown",
           /no network "nonesuch" in \/etc\/cni\/net\.d: have flannel, canal/,
         );
-        return said;
       } finally {
         await deletePods(kubectl, "unknown");
       }

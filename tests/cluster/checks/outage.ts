@@ -78,7 +78,8 @@ export async function checkOutage(
       });
       await Bun.sleep(seconds * 1000 - (performance.now() - began));
       await api.start();
-      await kubectl.apply([late]);
+      // The server may be ready before the paths of its kinds are.
+      await until("the definition", 20, () => kubectl.apply([late]));
       const back = performance.now();
       await untilTold(kubectl, "failing", "eth0", "eth1");
       await untilTold(kubectl, "waiting", "eth0", "net1");
@@ -96,7 +97,7 @@ export async function checkOutage(
       expectEqual("leases", leases("late"), 1);
       expectEqual("leases", leases("k8s-pod-network"), 1);
       // The same agent. Each of its watches ends its own pause.
-      await until("the watch of pods", 15, () =>
+      await until("the watch of pods", 30, () =>
         agent.log().includes('"watching pods again"'),
       );
       return `${shown}${agent.tail(8)}\n${ms} ms after the server`;

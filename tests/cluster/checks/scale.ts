@@ -10,6 +10,7 @@ import { targetFor } from "../../../scripts/targets.ts";
 import { expectEqual, expectMatch } from "../expect.ts";
 import { install, installed } from "../genie.ts";
 import type { Kubectl } from "../kubectl.ts";
+import { nodeName } from "../kubelet.ts";
 import { type Cluster, leftovers } from "../node.ts";
 import { podSpec } from "../pod.ts";
 import type { Report } from "../report.ts";
@@ -27,9 +28,11 @@ export async function checkScale(
   await report.check(`0 to ${replicas}, each with two networks`, async () => {
     await kubectl.apply([deployment("many")]);
     await scale(cluster, "many", replicas);
-    const { records } = await leftovers(directory);
-    // A record and its results for each.
-    expectEqual("records", records.length, 2 * replicas);
+    await until("a record and its results for each", 10, async () => {
+      const { records } = await leftovers(directory);
+      expectEqual("records", records.length, 2 * replicas);
+      return true;
+    });
     return `${await kubectl.run("get", "deployment", "many")}${await installed("list")}`;
   });
 
@@ -37,6 +40,10 @@ export async function checkScale(
     `${replicas} to 0 with the API server stopped in the middle`,
     async () => {
       await kubectl.run("scale", "deployment/many", "--replicas=0");
+      await until("the kubelet to know of all deletions", 60, async () => {
+        const pods = await podsOfKubelet(kubectl, "many");
+        return pods.every(({ metadata }) => metadata.deletionTimestamp);
+      });
       await until(
         "the first to be gone",
         60,
@@ -138,6 +145,22 @@ async function podsOf(kubectl: Kubectl, name: string): Promise<string[]> {
     "name",
   );
   return pods.split("\n").filter(Boolean);
+}
+
+/** Those that the kubelet knows, as it knows them. */
+async function podsOfKubelet(
+  kubectl: Kubectl,
+  name: string,
+): Promise<Labelled[]> {
+  const path = `/api/v1/nodes/${nodeName}/proxy/pods`;
+  const { items } = JSON.parse(await kubectl.run("get", "--raw", path)) as {
+    items: Labelled[];
+  };
+  return items.filter(({ metadata }) => metadata.labels?.["app"] === name);
+}
+
+interface Labelled {
+  metadata: { labels?: Record<string, string>; deletionTimestamp?: string };
 }
 
 /** Installs one executable and the other in turn; how often. */

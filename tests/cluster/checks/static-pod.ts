@@ -4,10 +4,11 @@
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expectAddresses, expectEqual } from "../expect.ts";
+import { expectAddresses } from "../expect.ts";
+import { account } from "../genie.ts";
 import { nodeName, staticPods } from "../kubelet.ts";
 import { prefixes } from "../networks.ts";
-import { type Cluster, requestsOf } from "../node.ts";
+import { type Cluster, expectRequests } from "../node.ts";
 import { type Pod, addresses, multiIp, podObject, waitReady } from "../pod.ts";
 import type { Report } from "../report.ts";
 import { until } from "../until.ts";
@@ -36,13 +37,12 @@ export async function checkStaticPod(
     },
   );
   await report.check("its mirror pod is told what it got", async () => {
-    const { metadata } = await kubectl.get<Pod>("pod", name);
-    const requests = requestsOf(auditLog, name);
-    expectEqual(
-      "requests",
-      requests.map(({ verb, resource }) => `${verb} ${resource}`),
-      ["get pods", "patch pods/status"],
+    await expectRequests(
+      [`get pods ${account} 200`, `patch pods/status ${account} 200`],
+      auditLog,
+      name,
     );
+    const { metadata } = await kubectl.get<Pod>("pod", name);
     const told = metadata.annotations?.[multiIp];
     if (told === undefined) throw new Error(`no annotation ${multiIp}`);
     return told;

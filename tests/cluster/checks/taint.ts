@@ -88,13 +88,13 @@ export async function checkTaint(
       async () => {
         const set = await until(
           "the taint",
-          80,
+          100,
           () => /^.*set the taint.*$/m.exec(running.log())?.[0],
         );
         const { time } = JSON.parse(set) as { time: string };
         const seconds = (Date.parse(time) - removed.getTime()) / 1000;
-        // The agent looks each 10 s while STATUS is good.
-        expectEqual("seconds", seconds >= 60 && seconds < 75, true);
+        // The agent looks each 10 s while STATUS is good, and asks it on a busy node.
+        expectEqual("60 to 90 s", seconds >= 60 && seconds < 90, true);
         const both = await taintsOf(cluster, node);
         expectMatch("taints", both, /unschedulable.*genie\/not-ready/);
         renameSync(`${network}.away`, network);
