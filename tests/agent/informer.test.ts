@@ -314,11 +314,11 @@ describe("startInformer", () => {
   );
 
   test("a silent watch, is resumed at once after a sign of life; a bookmark is one", async () => {
-    await using watched = await watch({ limits: { silence: 300 } });
+    await using watched = await watch({ limits: { silence: 1000 } });
     const { server, changes } = watched;
     await until(() => isWatching(watched), "the watch");
     const began = performance.now();
-    while (performance.now() - began < 600) {
+    while (performance.now() - began < 1500) {
       server.bookmark();
       await Bun.sleep(20);
     }
