@@ -60,8 +60,8 @@ export const defects: readonly Defect[] = [
     file: "lib/attach/del.ts",
     edits: [
       {
-        before: "if (outcome.remaining.length > 0) {",
-        after: "if (outcome.remaining.length < 0) {",
+        before: "if (outcome.remaining.length > 0)",
+        after: "if (outcome.remaining.length < 0)",
       },
     ],
   },
