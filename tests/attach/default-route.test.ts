@@ -383,7 +383,7 @@ test("passOnDefaultRoutes, the result has its default route as the plugin told i
   const record = { ifname: "eth0", attachments: [] };
   passOnDefaultRoutes(
     { context: addTo(pod), record } as unknown as RunningPod,
-    new Set(["4"] as const),
+    "4",
     pod.path,
     results,
     routing,

@@ -249,6 +249,23 @@ test("keep, the owner is detached: the primary has its default route again", asy
   expect(await routed.node.remains()).toEqual(nothing);
 });
 
+test("keep, the primary lost its IPv4 address: the owner is detached, the primary has its IPv6 default route again", async () => {
+  const keep = { defaultRoutes: "keep", log_level: "warn", logFile: undefined };
+  await using made = await start({}, keep);
+  const { cluster, routed, pod } = made;
+  const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
+  cluster.define("wide", gamma);
+  const wide = '{"name":"wide","default-route":["10.73.0.1","fd73::1"]}';
+  await changed(cluster, "attach", "shop/web", wide);
+  await pod.netns.ip("-4 addr flush dev eth0");
+  const { exitCode, stderr } = await hot(cluster, "detach", "shop/web", "net1");
+  expect(exitCode).toBe(0);
+  expect((await shown(pod)).main).toEqual(["via fd71::1 dev eth0"]);
+  expect(stderr).toMatch(
+    /failed to give another network the default route .*family="IPv4"/,
+  );
+});
+
 test("the only default route of a family is removed with its network: a warning", async () => {
   const config = { log_level: "warn", logFile: undefined };
   await using made = await start({ alpha: "4" }, config);

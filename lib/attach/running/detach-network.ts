@@ -76,8 +76,9 @@ export async function detachOne(
   const results = new Map(stored.results);
   results.delete(ifname);
   routing.delete(ifname);
-  if (families.size > 0)
-    passOnDefaultRoutes(pod, families, netns, results, routing);
+  // A family that fails must not cost the other one its default route.
+  for (const family of families)
+    passOnDefaultRoutes(pod, family, netns, results, routing);
   const attachments = record.attachments.filter((one) => one !== attachment);
   return writeRest({
     ...pod,

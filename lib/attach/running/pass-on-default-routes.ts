@@ -56,10 +56,10 @@ export function ownedDefaultRoutes(
   }
 }
 
-/** Called when the attachment is gone. Changes `results` and `routing`. */
+/** Called for a family when the attachment is gone. Changes `results` and `routing`. */
 export function passOnDefaultRoutes(
   { context, record }: RunningPod,
-  families: ReadonlySet<Family>,
+  family: Family,
   netns: string,
   results: Map<string, Result>,
   routing: Map<string, AttachmentRouting>,
@@ -67,28 +67,24 @@ export function passOnDefaultRoutes(
   const names = record.attachments.map(({ ifname }) => ifname);
   try {
     using rtnetlink = new Rtnetlink(netns);
-    for (const family of families) {
-      for (const ifname of [record.ifname, ...names]) {
-        const [own, result] = [routing.get(ifname), results.get(ifname)];
-        if (!own || !result) continue;
-        const returned = returnDefaultRoutes(rtnetlink, own, family);
-        if (returned.length === 0) continue;
-        results.set(
-          ifname,
-          withMainRoutes(result, own.table, family, returned),
-        );
-        const rest = withoutFamily(own, family);
-        if (rest) routing.set(ifname, rest);
-        else routing.delete(ifname);
-        break;
-      }
-      if (!hasDefaultRoute(rtnetlink.routes(), family))
-        context.log().warn("the pod has no default route any more", {
-          family: `IPv${family}`,
-        });
+    for (const ifname of [record.ifname, ...names]) {
+      const [own, result] = [routing.get(ifname), results.get(ifname)];
+      if (!own || !result) continue;
+      const returned = returnDefaultRoutes(rtnetlink, own, family);
+      if (returned.length === 0) continue;
+      results.set(ifname, withMainRoutes(result, own.table, family, returned));
+      const rest = withoutFamily(own, family);
+      if (rest) routing.set(ifname, rest);
+      else routing.delete(ifname);
+      break;
     }
+    if (!hasDefaultRoute(rtnetlink.routes(), family))
+      context.log().warn("the pod has no default route any more", {
+        family: `IPv${family}`,
+      });
   } catch (error) {
     context.log().warn("failed to give another network the default route", {
+      family: `IPv${family}`,
       error: messageOf(error),
     });
   }
