@@ -136,11 +136,24 @@ test.each(["owner", "keep"])(
   },
 );
 
+/** Makes gamma a definition too, so that an element can ask for its default routes. */
+async function defineWide({
+  cluster,
+  routed,
+}: Awaited<ReturnType<typeof start>>) {
+  const gamma = Bun.file(`${routed.node.confDir}/03-gamma.conf`);
+  cluster.define("wide", await gamma.text());
+}
+
+/** An element with the default routes of both families. */
+const wide = '{"name":"wide","default-route":["10.73.0.1","fd73::1"]}';
+
+const keep = { defaultRoutes: "keep", log_level: "warn", logFile: undefined };
+
 test("default-route: the element gets it, and the primary has it again afterwards", async () => {
   await using made = await start({ alpha: "4", beta: "4", gamma: "4" });
   const { cluster, routed, pod } = made;
-  const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
-  cluster.define("wide", gamma);
+  await defineWide(made);
   await changed(
     cluster,
     "attach",
@@ -182,10 +195,8 @@ test("default-route: the element gets it, and the primary has it again afterward
 
 test("default-route, the element's interface is gone when it is detached: the primary has its default routes again", async () => {
   await using made = await start();
-  const { cluster, routed, pod } = made;
-  const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
-  cluster.define("wide", gamma);
-  const wide = '{"name":"wide","default-route":["10.73.0.1","fd73::1"]}';
+  const { cluster, pod } = made;
+  await defineWide(made);
   await changed(cluster, "attach", "shop/web", wide);
   await pod.netns.ip("link delete net1");
   await changed(cluster, "detach", "shop/web", "net1");
@@ -221,12 +232,9 @@ test("the owner of a family is detached: the next network gets its default route
 });
 
 test("keep, the owner is detached: the primary has its default route again", async () => {
-  const keep = { defaultRoutes: "keep", log_level: "warn", logFile: undefined };
   await using made = await start({}, keep);
+  await defineWide(made);
   const { cluster, routed, pod } = made;
-  const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
-  cluster.define("wide", gamma);
-  const wide = '{"name":"wide","default-route":["10.73.0.1","fd73::1"]}';
   const own = "default via 10.71.0.1 dev eth0 src 10.71.0.2 mtu 1400";
   await pod.netns.ip(`route change ${own}`);
   await changed(cluster, "attach", "shop/web", wide);
@@ -250,12 +258,9 @@ test("keep, the owner is detached: the primary has its default route again", asy
 });
 
 test("keep, the primary lost its IPv4 address: the owner is detached, the primary has its IPv6 default route again", async () => {
-  const keep = { defaultRoutes: "keep", log_level: "warn", logFile: undefined };
   await using made = await start({}, keep);
-  const { cluster, routed, pod } = made;
-  const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
-  cluster.define("wide", gamma);
-  const wide = '{"name":"wide","default-route":["10.73.0.1","fd73::1"]}';
+  await defineWide(made);
+  const { cluster, pod } = made;
   await changed(cluster, "attach", "shop/web", wide);
   await pod.netns.ip("-4 addr flush dev eth0");
   const { exitCode, stderr } = await hot(cluster, "detach", "shop/web", "net1");
@@ -291,9 +296,8 @@ test("a default route that the pod took out does not come back by a detach", asy
 
 test("a gateway that cannot be reached: rolled back, the routes as before", async () => {
   await using made = await start({ alpha: "4", gamma: "4" });
-  const { cluster, routed, pod } = made;
-  const gamma = await Bun.file(`${routed.node.confDir}/03-gamma.conf`).text();
-  cluster.define("wide", gamma);
+  const { cluster, pod } = made;
+  await defineWide(made);
   const element = '{"name":"wide","default-route":["10.99.0.1"]}';
   const { stderr } = await hot(cluster, "attach", "shop/web", element);
   expect(stderr).toContain(
